@@ -1,0 +1,46 @@
+# The work is done in Python; this file only names it. `make up PYTHON=python3.12` chooses another Python.
+PYTHON ?= python3
+RUN := .venv/bin/
+.DEFAULT_GOAL := up
+.PHONY: up down status test check fmt bench chromium lock clean bootstrap bootstrap-dev
+
+up: bootstrap  ## everything, in the foreground
+	@exec $(RUN)lienthong up $(ARGS)
+
+down: bootstrap
+	@exec $(RUN)lienthong down
+
+status: bootstrap
+	@exec $(RUN)lienthong status $(ARGS)
+
+test: bootstrap-dev chromium
+	$(RUN)pytest -q $(ARGS)
+
+check: bootstrap-dev
+	$(RUN)ruff check
+	$(RUN)ruff format --check
+	$(RUN)mypy
+	$(RUN)lint-imports
+	$(RUN)pytest -q tests/architecture
+
+fmt: bootstrap-dev
+	$(RUN)ruff check --fix
+	$(RUN)ruff format
+
+bench: bootstrap-dev
+	$(RUN)python -m tests.bench $(ARGS)
+
+chromium:
+	@$(PYTHON) deploy/chromium.py
+
+lock: bootstrap-dev
+	$(RUN)python -m deploy.launcher.locks
+
+clean: bootstrap  ## stops everything and removes what was built and downloaded; dossiers (var/postgres, …) stay
+	$(RUN)lienthong down
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/tools var/jars var/test
+
+bootstrap bootstrap-dev:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "✗ $(PYTHON) is not Python 3.11 or newer: install it, or name it: make up PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) deploy/bootstrap.py $(if $(findstring dev,$@),--dev)

@@ -1,0 +1,62 @@
+"""``python -m deploy.door``: the front door as a process of its own."""
+
+import sys
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from deploy.door.addresses import SERVICES
+from deploy.door.app import Door
+from deploy.door.settings import Settings
+from deploy.door.upstream import Limits, Upstream
+from shared.telemetry import start_logging
+
+GRACE_SECONDS = 3
+"""How long open requests may go on after a stop is asked for; a live page's stream never ends by itself."""
+
+
+def main() -> int:
+    """Serve until told to stop. Returns the process's exit status."""
+    start_logging("door")
+    settings = Settings()
+    server = uvicorn.Server(
+        uvicorn.Config(
+            _door(settings),
+            host=settings.door_host,
+            port=settings.door_port,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            # The peer is what the socket says: nobody stands before the door whose word for it would be taken.
+            proxy_headers=False,
+            # Both come from the upstream.
+            server_header=False,
+            date_header=False,
+            # Paths carry printed codes.
+            access_log=False,
+            log_config=None,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            backlog=2048,
+        )
+    )
+    server.run()
+    return 0 if server.started else 1
+
+
+def _door(settings: Settings) -> Door:
+    limits = Limits(
+        connections=settings.door_connections,
+        connect_seconds=settings.door_connect_seconds,
+        queue_seconds=settings.door_queue_seconds,
+        answer_seconds=settings.door_answer_seconds,
+    )
+    origins = {name: getattr(settings, f"upstream_{name}") for name in (*SERVICES, "mail")}
+    upstreams = {}
+    for name, origin in origins.items():
+        parts = urlsplit(origin)
+        upstreams[name] = Upstream(name, str(parts.hostname), int(parts.port or 80), limits)
+    return Door(upstreams)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Where everything lies on this machine: folders, ports, addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy.launcher.errors import LaunchError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HOST = "127.0.0.1"
+SERVICES = ("intake", "routing", "notification", "reporting")
+REPOSITORY = Path(__file__).resolve().parents[2]
+PORTS_IN_RANGE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A folder for data and a range of ten ports, from which every other path and address follows.
+
+    `downloads` is shared by all layouts of a checkout: jars, unpacked PostgreSQL and tools are fetched once.
+    """
+
+    var: Path
+    port: int = 8080
+    downloads: Path = REPOSITORY / "var"
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str], *, folder: Path = REPOSITORY / "var", port: int = 8080) -> Layout:
+        """The layout that LIENTHONG_VAR and LIENTHONG_PORT name, else the given defaults.
+
+        Raises LaunchError when the port is no number or its range of ten does not fit.
+        """
+        text = environ.get("LIENTHONG_PORT") or str(port)
+        if not (text.isascii() and text.isdigit() and 1024 <= int(text) <= 65535 - PORTS_IN_RANGE):
+            raise LaunchError(f"LIENTHONG_PORT is {text!r}: set it to a number from 1024 to {65535 - PORTS_IN_RANGE}.")
+        return cls(Path(environ.get("LIENTHONG_VAR") or folder).expanduser().absolute(), int(text))
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Port by the name of what listens on it; ten in a row, in the river's order."""
+        names = ("door", *SERVICES, "mail", "smtp", "kafka", "kafka-controller", "postgres")
+        return {name: self.port + offset for offset, name in enumerate(names)}
+
+    @property
+    def kafka_servers(self) -> str:
+        """The bootstrap address of our own Kafka."""
+        return f"{HOST}:{self.ports['kafka']}"
+
+    def url(self, name: str) -> str:
+        """The HTTP address of a process by its name, without a final slash."""
+        return f"http://{HOST}:{self.ports[name]}"
+
+    def log(self, name: str) -> Path:
+        """The log file of a process."""
+        return self.var / "log" / f"{name}.log"
+
+    @property
+    def run(self) -> Path:
+        return self.var / "run"
+
+    @property
+    def keys(self) -> Path:
+        return self.var / "keys"
+
+    @property
+    def mail(self) -> Path:
+        return self.var / "mail"
+
+    @property
+    def kafka(self) -> Path:
+        return self.var / "kafka"
+
+    @property
+    def postgres(self) -> Path:
+        return self.var / "postgres"
+
+    @property
+    def jars(self) -> Path:
+        return self.downloads / "jars"
+
+    @property
+    def tools(self) -> Path:
+        return self.downloads / "tools"

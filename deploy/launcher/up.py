@@ -1,0 +1,197 @@
+"""The whole product on this machine: up, watched, and down again in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import time
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from deploy.launcher import kafka, postgres, programs, state, topics
+from deploy.launcher.errors import LaunchError
+from deploy.launcher.layout import SERVICES
+from deploy.launcher.ports import FIRST_START_BYTES, LATER_START_BYTES, refuse_busy, refuse_full_disk
+from deploy.launcher.programs import External
+from deploy.launcher.servers import end_all
+from deploy.launcher.supervisor import Supervisor
+from shared.events import TOPICS
+from shared.seal import make_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from deploy.launcher.layout import Layout
+    from deploy.launcher.process import Program
+    from deploy.launcher.progress import Progress
+
+LOCK = "supervisor"
+_DOWN_PATIENCE = 120
+_LOOK_EVERY = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person hears from a running product: progress, that it is ready, and what happens later."""
+
+    progress: Progress
+    ready: Callable[[], None]
+    told: Callable[[str], None]
+
+
+def run(layout: Layout, environ: Mapping[str, str], asked: Asked) -> None:
+    """Bring everything up, stay until SIGINT, SIGTERM or SIGHUP, and bring it down in order.
+
+    The caller holds the lock. Raises LaunchError when something stands in the way; by then nothing runs any more.
+    """
+    # Until the event loop watches them, both signals end us as Ctrl-C does: nothing has been started yet.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    supervisor = None
+    failure = ""
+    try:
+        external = External.of(environ)
+        end_leftovers(layout, asked.progress)
+        supervisor = Supervisor(layout, asked.progress, external.names)
+        asked = replace(asked, progress=supervisor.progress)
+        refuse_full_disk(layout.var, LATER_START_BYTES if layout.postgres.exists() else FIRST_START_BYTES)
+        refuse_busy(layout, [name for name in layout.ports if name.partition("-")[0] not in external.names])
+        servers = _prepared(layout, external, asked.progress)
+        asyncio.run(_supervise(supervisor, layout, external, servers, asked))
+    except LaunchError as error:
+        failure = str(error)
+        raise
+    except OSError as error:
+        failure = sentence(error, layout)
+        raise LaunchError(failure) from error
+    finally:
+        if supervisor is not None:
+            with contextlib.suppress(OSError):
+                supervisor.end(failure)
+
+
+def sentence(error: OSError, layout: Layout) -> str:
+    """What a person can do about an error of the operating system."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"The disk of {layout.var} is full: free about 1.5 GB, then start again."
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return f"{error.filename or layout.var} may not be written: run as its owner, or name another LIENTHONG_VAR."
+    return f"{error.strerror or error} ({error.filename or layout.var}): set that right, then start again."
+
+
+def end_leftovers(layout: Layout, progress: Progress) -> None:
+    """End what a supervisor that was killed left running, known by pid and birth, last started first."""
+    left = [entry for entry in state.read(layout).children if state.is_alive(entry)]
+    if left:
+        names = ", ".join(entry.name for entry in reversed(left))
+        with progress.step(f"an earlier run was killed; ending what it left: {names}"):
+            asyncio.run(end_all(layout))
+
+
+def down(layout: Layout, progress: Progress) -> bool:
+    """Stop the running product, or what a killed one left; whether there was anything. Returns when all is gone.
+
+    Raises LaunchError when it does not stop.
+    """
+    there = False
+    known = state.read(layout).supervisor
+    if known is not None and state.is_alive(known):
+        there = True
+        with progress.step("stopping") as shown:
+            _signal(known, signal.SIGTERM)
+            until = time.monotonic() + _DOWN_PATIENCE
+            while state.is_alive(known) and time.monotonic() < until:
+                shown("stopping: " + ", ".join(entry.name for entry in reversed(state.read(layout).children)))
+                time.sleep(_LOOK_EVERY)
+            if state.is_alive(known):
+                _signal(known, signal.SIGKILL)
+    with state.held(layout, LOCK, wait=False) as ours:
+        if not ours:
+            raise LaunchError("Somebody else is starting or stopping it right now: wait a little and run this again.")
+        there = there or any(state.is_alive(entry) for entry in state.read(layout).children)
+        end_leftovers(layout, progress)
+    return there
+
+
+def _prepared(layout: Layout, external: External, progress: Progress) -> list[Program]:
+    servers = []
+    if external.databases is None:
+        servers.append(postgres.prepare(layout, progress))
+    if external.kafka is None:
+        servers.append(kafka.prepare(layout, progress))
+    return servers
+
+
+async def _supervise(
+    supervisor: Supervisor, layout: Layout, external: External, servers: list[Program], asked: Asked
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        if await _unless(stop, _bring_up(supervisor, layout, external, servers, asked)):
+            supervisor.tell_ready()
+            asked.ready()
+            await _unless(stop, supervisor.watch(asked.told))
+    finally:
+        await supervisor.stop()
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Do the work unless told to stop before it ends; whether it was done to its end."""
+    working = asyncio.ensure_future(work)
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
+        stopping.cancel()
+        working.result()
+        return not stop.is_set()
+    working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+    return False
+
+
+async def _bring_up(
+    supervisor: Supervisor, layout: Layout, external: External, servers: list[Program], asked: Asked
+) -> None:
+    progress = asked.progress
+    await supervisor.start(servers)
+    servers_of_kafka = external.kafka or layout.kafka_servers
+    if external.kafka is not None and not await kafka.answers(external.kafka):
+        raise LaunchError(f"No Kafka answers at {external.kafka} (KAFKA_BOOTSTRAP_SERVERS): start it, or unset that.")
+    databases = external.databases or await postgres.make_databases(layout)
+    for name, url in databases.login.items():
+        if external.databases is not None and not await postgres.answers(url):
+            raise LaunchError(f"DATABASE_URL_{name.upper()} does not let us in: start that server, or set it right.")
+    with progress.step("topics"):
+        await topics.create(servers_of_kafka, TOPICS)
+    with progress.step("schemas"):
+        await import_module("deploy.migrate").migrate_all(databases.owner)
+    make_keys(layout.keys)
+    await supervisor.start([programs.mail(layout)])
+    await supervisor.start([programs.service(name, layout, servers_of_kafka, databases) for name in SERVICES])
+    await supervisor.start([programs.door(layout)])
+    await _feed_once(layout, databases.login[SERVICES[0]], progress)
+
+
+async def _feed_once(layout: Layout, intake: str, progress: Progress) -> None:
+    """Hand in the sample dossiers, once in the life of intake's database."""
+    marker = layout.run / "fed"
+    database = await postgres.cluster_identity(intake)
+    if marker.exists() and marker.read_text() == database:
+        return
+    with progress.step("handing in a few dossiers"):
+        await import_module("deploy.sample").feed(layout.url("door"))
+    marker.write_text(database)
+
+
+def _signal(entry: state.Entry, number: signal.Signals) -> None:
+    if state.is_alive(entry):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(entry.pid, number)

@@ -1,0 +1,85 @@
+"""Intake: load, decide, save, announce. Ends with the table of what is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from services.intake import store
+from services.intake.rules import following
+from services.intake.values import Dossier, Unit
+from shared.bus import Hearer, Hears, Waiting, decide_all
+from shared.envelope import Heard
+from shared.events import (
+    CalendarPublished,
+    DeadlinePassed,
+    DossierResumed,
+    DossierWithdrawn,
+    FeeRequested,
+    HandedOver,
+    NoticeFailed,
+    NoticeSent,
+    ResultReady,
+    Service,
+    StageStarted,
+    SupplementRequested,
+    UnitPublished,
+)
+from shared.journal import Stream
+from shared.store import Transaction
+
+
+async def hear(tx: Transaction, _: dict[str, Stream], events: Sequence[Heard]) -> list[Waiting]:
+    """Keep copies of units and calendars, and follow every dossier that the batch touches."""
+    await _keep_copies(tx, events)
+    mine = [one for one in events if type(one.event) in HEARS]
+    if not mine:
+        return []
+    dossiers = await store.dossiers(tx, {one.subject for one in mine})
+    decided = decide_all(dossiers, mine, HEARS, None)
+    await store.change_dossiers(tx, decided.changed.values())
+    return decided.waiting
+
+
+async def _keep_copies(tx: Transaction, events: Sequence[Heard]) -> None:
+    units = [
+        Unit(
+            one.event.code,
+            one.version,
+            one.event.name,
+            one.event.level,
+            one.event.calendar,
+            one.event.valid_from,
+            one.event.valid_to,
+        )
+        for one in events
+        if isinstance(one.event, UnitPublished)
+    ]
+    if units:
+        await store.save_units(tx, units)
+    calendars = {
+        (one.event.code, one.version): one.event.data for one in events if isinstance(one.event, CalendarPublished)
+    }
+    if calendars:
+        await store.save_calendars(tx, calendars)
+
+
+# --- what is heard ---
+
+HEARS: Final[Hears[Dossier, None]] = {
+    StageStarted: following.started,
+    HandedOver: following.handed_over,
+    SupplementRequested: following.waits_for_citizen,
+    FeeRequested: following.waits_for_citizen,
+    DossierResumed: following.resumed,
+    DeadlinePassed: following.deadline_passed,
+    ResultReady: following.result_ready,
+    DossierWithdrawn: following.withdrawn,
+    NoticeSent: following.told,
+    NoticeFailed: following.told,
+}
+
+
+def hearer() -> Hearer:
+    """The whole of what intake listens to: the table above, and routing's units and calendars."""
+    return Hearer(Service.INTAKE, frozenset(HEARS) | {UnitPublished, CalendarPublished}, hear)

@@ -1,0 +1,231 @@
+"""Receiving dossiers, many at a time: load, decide, number, seal, save, announce."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import uuid_utils
+
+from services.intake import store
+from services.intake.handlers.known import Calendars, known_for
+from services.intake.rules import reception as rules
+from services.intake.values import Accepted, Citizen, Dossier, NotAccepted, Status, Submission
+from shared import journal
+from shared.access import Actor
+from shared.events import CONTACT, ContactGiven, DossierReceived, Service
+from shared.journal import Answer, CommandKey, Saying
+from shared.seal import Keyring, new_data_key, seal
+from shared.store import Database, Transaction
+
+READERS: Final = ("intake", "notification")
+"""The services that may read a citizen's contact; the rest of his data only intake opens."""
+
+APPLICANT: Final = "applicant"
+CONTACT_PURPOSE: Final = "contact"
+
+
+class TakenMeanwhileError(Exception):
+    """Another process received the same command at the same moment: run again, and its answer is found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A submission with who sent it, under which id, and the trace that it belongs to."""
+
+    submission: Submission
+    actor: Actor
+    key: CommandKey
+    digest: bytes
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Received, now or by the same command before; ``answer`` holds references only."""
+
+    answer: dict[str, Any]
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReused:
+    """The command's id came before with another body."""
+
+
+async def receive(
+    database: Database, keyring: Keyring, calendars: Calendars, asked: Sequence[Asked]
+) -> list[Received | NotAccepted | KeyReused]:
+    """Receive submissions in one transaction; an answer for each, in order. Nothing is stored by halves."""
+    while True:
+        try:
+            async with database.transaction() as tx:
+                return await _receive(tx, keyring, calendars, asked)
+        except TakenMeanwhileError:
+            continue
+
+
+async def _receive(
+    tx: Transaction, keyring: Keyring, calendars: Calendars, asked: Sequence[Asked]
+) -> list[Received | NotAccepted | KeyReused]:
+    answered = await journal.answers(tx, [one.key for one in asked])
+    known = await known_for(tx, calendars, {one.submission.procedure for one in asked})
+    now = await journal.instant(tx)
+    new: dict[CommandKey, tuple[Asked, Accepted]] = {}
+    refused: dict[CommandKey, NotAccepted] = {}
+    for one in asked:
+        if one.key in answered or one.key in new or one.key in refused:
+            continue
+        decided = rules.receive(one.submission, known, now)
+        if isinstance(decided, Accepted):
+            new[one.key] = (one, decided)
+        else:
+            refused[one.key] = decided
+    answers = await _write(tx, keyring, list(new.values()))
+    if await journal.add_answers(tx, answers) != set(answers):
+        raise TakenMeanwhileError
+    answered |= answers
+    return [_outcome(one, answered, refused, new) for one in asked]
+
+
+def _outcome(
+    one: Asked,
+    answered: dict[CommandKey, Answer],
+    refused: dict[CommandKey, NotAccepted],
+    new: dict[CommandKey, tuple[Asked, Accepted]],
+) -> Received | NotAccepted | KeyReused:
+    found = answered.get(one.key)
+    if found is None:
+        return refused[one.key]
+    if found.digest != one.digest:
+        return KeyReused()
+    return Received(found.body, repeated=one.key not in new or new[one.key][0] is not one)
+
+
+async def _write(
+    tx: Transaction, keyring: Keyring, accepted: Sequence[tuple[Asked, Accepted]]
+) -> dict[CommandKey, Answer]:
+    if not accepted:
+        return {}
+    ids = [str(uuid_utils.uuid7()) for _ in accepted]
+    locked = await journal.lock(tx, ids)
+    # The counters are shared by all who receive at a desk: locked last, and only until the commit.
+    last = await store.take_numbers(tx, Counter((one.unit.code, one.day) for _, one in accepted))
+    left = Counter((one.unit.code, one.day) for _, one in accepted)
+    dossiers: list[Dossier] = []
+    citizens: list[Citizen] = []
+    sayings: list[Saying] = []
+    answers: dict[CommandKey, Answer] = {}
+    for ident, (asked, decided) in zip(ids, accepted, strict=True):
+        where = (decided.unit.code, decided.day)
+        left[where] -= 1
+        dossier = _dossier(ident, asked.submission, decided, last[where] - left[where])
+        citizen = _citizen(keyring, ident, asked.submission)
+        dossiers.append(dossier)
+        citizens.append(citizen)
+        sayings.append(_saying(asked, decided, dossier, citizen))
+        answers[asked.key] = Answer(asked.digest, _answer(dossier, decided))
+    await store.add_dossiers(tx, dossiers, citizens)
+    await journal.announce(tx, Service.INTAKE, locked, sayings)
+    await journal.put_snapshots(
+        tx,
+        CONTACT,
+        [
+            (citizen.dossier, citizen.contact_version, _contact_given(citizen, dossier.received))
+            for citizen, dossier in zip(citizens, dossiers, strict=True)
+            if citizen.contact is not None
+        ],
+    )
+    return answers
+
+
+def _dossier(ident: str, submission: Submission, decided: Accepted, ordinal: int) -> Dossier:
+    return Dossier(
+        id=ident,
+        code=rules.printed_code(decided.unit.code, decided.day, ordinal),
+        unit=decided.unit.code,
+        procedure=decided.procedure.code,
+        procedure_version=decided.procedure.version,
+        channel=submission.channel,
+        received=decided.received,
+        promise=decided.promise,
+        calendar=decided.calendar,
+        calendar_version=decided.calendar_version,
+        components=submission.components,
+        origin=submission.record.origin if submission.record else None,
+        attributes=submission.record.attributes if submission.record else {},
+        status=Status.RECEIVED,
+        due=decided.promise,
+        at_unit=decided.unit.code,
+        at_stage=None,
+        run=0,
+        late=False,
+        supplements=0,
+        requested=None,
+        notices_sent=0,
+        notices_failed=0,
+        as_of=decided.received,
+    )
+
+
+def _citizen(keyring: Keyring, ident: str, submission: Submission) -> Citizen:
+    key = new_data_key(ident)
+    return Citizen(
+        ident,
+        keyring.wrap(key, READERS),
+        seal(key, APPLICANT, submission.personal),
+        seal(key, CONTACT_PURPOSE, submission.contact) if submission.contact is not None else None,
+        1 if submission.contact is not None else 0,
+    )
+
+
+def _contact_given(citizen: Citizen, given: datetime) -> str:
+    assert citizen.contact is not None
+    return ContactGiven(
+        version=citizen.contact_version, wrapped_key=citizen.wrapped_key, sealed=citizen.contact, given=given
+    ).model_dump_json()
+
+
+def _saying(asked: Asked, decided: Accepted, dossier: Dossier, citizen: Citizen) -> Saying:
+    event = DossierReceived(
+        code=dossier.code,
+        procedure=dossier.procedure,
+        procedure_version=dossier.procedure_version,
+        unit=dossier.unit,
+        unit_version=decided.unit.version,
+        channel=dossier.channel,
+        term=decided.term,
+        promise=dossier.promise,
+        calendar=dossier.calendar,
+        calendar_version=dossier.calendar_version,
+        contact_version=citizen.contact_version,
+        attributes=dict(dossier.attributes),
+    )
+    return Saying(
+        dossier.id,
+        event,
+        dossier.received,
+        origin=dossier.origin,
+        actor=asked.actor.id,
+        traceparent=asked.traceparent,
+    )
+
+
+def _answer(dossier: Dossier, decided: Accepted) -> dict[str, Any]:
+    return {
+        "id": dossier.id,
+        "code": dossier.code,
+        "version": 1,
+        "unit": dossier.unit,
+        "procedure": dossier.procedure,
+        "channel": dossier.channel.value,
+        "received": dossier.received.isoformat(),
+        "promise": dossier.promise.isoformat(),
+        "term": {"value": decided.term.value, "unit": decided.term.unit.value},
+        "calendar": dossier.calendar,
+        "calendar_version": dossier.calendar_version,
+        "components": list(dossier.components),
+    }

@@ -1,0 +1,45 @@
+"""Intake, constructed: settings, telemetry, store, bus, api, in this order and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from services.intake import api, handlers, pages
+from services.intake.handlers import reception
+from services.intake.handlers.known import Calendars
+from services.intake.handlers.reception import Asked, KeyReused, Received
+from services.intake.settings import Settings
+from services.intake.values import NotAccepted
+from shared import telemetry
+from shared.bus import Bus
+from shared.events import Service
+from shared.http.pages import Pages
+from shared.outbox import Relay
+from shared.seal import Keyring
+from shared.service import NAV, Running, make_app, serve
+from shared.store import Database, Together, open_pool
+
+
+async def main() -> None:
+    """Run intake until SIGTERM."""
+    settings = Settings()
+    telemetry.start_logging("intake", settings.log_level)
+    telemetry.start("intake", settings.otel_exporter_otlp_endpoint, sampled=settings.traces_sampled)
+    url = str(settings.database_url_intake)
+    database = Database(await open_pool(url, name="intake"))
+    keyring = Keyring.load(settings.seal_keys, "intake")
+    calendars = Calendars()
+    bus = Bus(handlers.hearer(), database, settings.kafka_bootstrap_servers, settings.lanes, settings.slot)
+    relay = Relay(Service.INTAKE, url, settings.kafka_bootstrap_servers, database.committed)
+
+    async def receive(asked: Sequence[Asked]) -> Sequence[Received | NotAccepted | KeyReused]:
+        return await reception.receive(database, keyring, calendars, asked)
+
+    door = Together(receive)
+    running = Running("intake", database, bus, relay, loops={"door": door.run})
+    shell = Pages(Path(__file__).parent / "templates", "/intake", NAV)
+    app = make_app(running, shell, title="Lienthong intake", dev_actor=settings.dev_actor)
+    app.include_router(api.router(database, keyring, door))
+    app.include_router(pages.router(database, shell))
+    await serve(app, running, host=settings.http_host, port=settings.http_port)

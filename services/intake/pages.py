@@ -1,0 +1,42 @@
+"""Intake's pages for people: the public search of procedures."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import HTMLResponse
+
+from services.intake import store
+from services.intake.rules.search import words_of
+from shared.http.pages import Pages
+from shared.store import Database
+
+_PAGE = 30
+
+
+def router(database: Database, shell: Pages) -> APIRouter:
+    """Pages under /intake; open to everybody: the catalogue is public (Decree 61/2018, publicity of procedures)."""
+    routes = APIRouter(prefix="/intake", include_in_schema=False)
+
+    @routes.get("/procedures/page")
+    async def procedures(
+        q: Annotated[str, Query(max_length=200)] = "",
+        sector: Annotated[str, Query(max_length=200)] = "",
+        skip: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    ) -> HTMLResponse:
+        async with database.pool.acquire() as connection:
+            found = await store.found_procedures(connection, words_of(q), sector or None, skip, _PAGE)
+            sectors = await store.sectors(connection)
+        return shell.page(
+            "procedures.html",
+            here="/intake/procedures/page",
+            q=q,
+            sector=sector,
+            sectors=sectors,
+            found=found,
+            skip=skip,
+            page=_PAGE,
+        )
+
+    return routes

@@ -1,0 +1,1 @@
+"""Intake's rules: pure functions on frozen values; ``now`` is an argument."""

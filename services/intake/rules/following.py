@@ -1,0 +1,114 @@
+"""What intake makes of what routing and notification say: the dossier's status, end to end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from services.intake.values import Dossier, Status
+from shared.bus import Decided, Decision, Unchanged
+from shared.envelope import Heard
+from shared.events import (
+    DeadlinePassed,
+    DossierResumed,
+    DossierWithdrawn,
+    FeeRequested,
+    HandedOver,
+    NoticeFailed,
+    NoticeSent,
+    ResultReady,
+    Scope,
+    StageStarted,
+    SupplementRequested,
+)
+
+
+def _as_of(dossier: Dossier, heard: Heard) -> Dossier:
+    return replace(dossier, as_of=max(dossier.as_of, heard.time))
+
+
+def started(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:
+    """A stage began: received until the first one, in process from then on (status 2 -> 4)."""
+    event = heard.event
+    assert isinstance(event, StageStarted)
+    if dossier is None:
+        return Unchanged()
+    return Decided(
+        replace(
+            _as_of(dossier, heard),
+            status=Status.IN_PROCESS,
+            at_unit=event.unit,
+            at_stage=event.stage,
+            run=event.run,
+            due=event.due or dossier.due,
+        )
+    )
+
+
+def handed_over(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:
+    """It changed hands: the receiver has it."""
+    event = heard.event
+    assert isinstance(event, HandedOver)
+    if dossier is None:
+        return Unchanged()
+    return Decided(replace(_as_of(dossier, heard), at_unit=event.receiver))
+
+
+def waits_for_citizen(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:
+    """Papers or a fee are missing (status 5 or 6)."""
+    if dossier is None:
+        return Unchanged()
+    if isinstance(heard.event, SupplementRequested):
+        return Decided(
+            replace(
+                _as_of(dossier, heard), status=Status.WAITS_FOR_SUPPLEMENT, supplements=heard.event.nth, requested=None
+            )
+        )
+    assert isinstance(heard.event, FeeRequested)
+    return Decided(replace(_as_of(dossier, heard), status=Status.WAITS_FOR_FEE))
+
+
+def resumed(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:
+    """The clock runs again, with a later due instant; the promise on the receipt stays."""
+    event = heard.event
+    assert isinstance(event, DossierResumed)
+    if dossier is None:
+        return Unchanged()
+    return Decided(replace(_as_of(dossier, heard), status=Status.IN_PROCESS, due=event.due, requested=None))
+
+
+def deadline_passed(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:
+    """The dossier as a whole is late; a late stage alone is no news for the citizen."""
+    event = heard.event
+    assert isinstance(event, DeadlinePassed)
+    if dossier is None or event.scope is not Scope.DOSSIER:
+        return Unchanged()
+    return Decided(replace(_as_of(dossier, heard), late=True))
+
+
+def result_ready(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:
+    """The result lies at the desk (status 9)."""
+    event = heard.event
+    assert isinstance(event, ResultReady)
+    if dossier is None:
+        return Unchanged()
+    return Decided(
+        replace(_as_of(dossier, heard), status=Status.RESULT_READY, at_unit=event.unit, late=event.late, requested=None)
+    )
+
+
+def withdrawn(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:
+    """Given back on the citizen's wish (status 7)."""
+    assert isinstance(heard.event, DossierWithdrawn)
+    if dossier is None:
+        return Unchanged()
+    return Decided(replace(_as_of(dossier, heard), status=Status.WITHDRAWN, requested=None))
+
+
+def told(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:
+    """What the citizen was told, or could not be."""
+    if dossier is None:
+        return Unchanged()
+    if isinstance(heard.event, NoticeSent):
+        return Decided(replace(dossier, notices_sent=dossier.notices_sent + 1))
+    assert isinstance(heard.event, NoticeFailed)
+    return Decided(replace(dossier, notices_failed=dossier.notices_failed + 1))

@@ -1,0 +1,98 @@
+-- name: procedures
+-- Some procedures in their newest version.   $1 codes
+SELECT code, version, name, sector, level, term, terms, fees, components, result, source
+  FROM procedure WHERE code = ANY($1::text[]);
+
+-- name: save_procedures
+-- New versions of procedures. $1 codes, $2 versions, $3 names, $4 sectors, $5 levels, $6 terms, $7 terms by channel, $8 fees, $9 components, $10 results, $11 sources; ascending
+INSERT INTO procedure (code, version, name, sector, level, term, terms, fees, components, result, source, search)
+SELECT given.*, lower(unaccent(given.name || ' ' || given.code || ' ' || given.sector))
+  FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[], $8::jsonb[],
+              $9::int[], $10::text[], $11::text[])
+       AS given (code, version, name, sector, level, term, terms, fees, components, result, source)
+ON CONFLICT (code) DO UPDATE
+   SET version = excluded.version, name = excluded.name, sector = excluded.sector, level = excluded.level,
+       term = excluded.term, terms = excluded.terms, fees = excluded.fees, components = excluded.components,
+       result = excluded.result, source = excluded.source, search = excluded.search;
+
+-- name: found_procedures
+-- Procedures that hold every word asked for, with or without tone marks and case; what holds them in one piece comes first. $1 words, $2 sector or NULL, $3 skip, $4 count
+SELECT code, version, name, sector, level, term, terms, fees, components, result, source,
+       count(*) OVER () AS total
+  FROM procedure
+ WHERE search LIKE ALL (SELECT '%' || lower(unaccent(regexp_replace(word, '([\\%_])', '\\\1', 'g'))) || '%'
+                          FROM unnest($1::text[]) AS asked (word))
+   AND ($2::text IS NULL OR sector = $2)
+ ORDER BY strpos(search, lower(unaccent(array_to_string($1::text[], ' ')))) = 0, name COLLATE "vi-x-icu", code
+OFFSET $3 LIMIT $4;
+
+-- name: sectors
+-- Every sector with the number of its procedures.
+SELECT sector, count(*)::int AS procedures FROM procedure GROUP BY sector ORDER BY sector COLLATE "vi-x-icu";
+
+-- name: units
+-- The newest copies of units.
+SELECT DISTINCT ON (code) code, version, name, level, calendar, valid_from, valid_to
+  FROM unit ORDER BY code, version DESC;
+
+-- name: save_units
+-- Copies of units.   $1 codes, $2 versions, $3 names, $4 levels, $5 calendars, $6 valid from, $7 valid to; ascending
+INSERT INTO unit (code, version, name, level, calendar, valid_from, valid_to)
+SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::date[], $7::date[])
+ON CONFLICT (code, version) DO NOTHING;
+
+-- name: calendar_versions
+-- Codes and newest versions of the calendars.
+SELECT code, max(version) AS version FROM calendar GROUP BY code;
+
+-- name: calendars
+-- Some versions of calendars.   $1 codes, $2 versions
+SELECT calendar.code, calendar.version, calendar.data
+  FROM unnest($1::text[], $2::int[]) AS given (code, version)
+  JOIN calendar ON calendar.code = given.code AND calendar.version = given.version;
+
+-- name: save_calendars
+-- Copies of calendars.   $1 codes, $2 versions, $3 data; ascending
+INSERT INTO calendar (code, version, data) SELECT * FROM unnest($1::text[], $2::int[], $3::jsonb[])
+ON CONFLICT (code, version) DO NOTHING;
+
+-- name: take_numbers
+-- Reserves a range of ordinals for each desk and day, ascending; returns the last of each.   $1 units, $2 days, $3 how many
+INSERT INTO counter AS mine (unit, day, last) SELECT * FROM unnest($1::text[], $2::date[], $3::int[])
+ON CONFLICT (unit, day) DO UPDATE SET last = mine.last + excluded.last
+RETURNING unit, day, last;
+
+-- name: dossiers
+-- Some dossiers, by stream id.   $1 ids
+SELECT id, code, unit, procedure, procedure_version, channel, received, promise, calendar, calendar_version, components,
+       origin, attributes, status, due, at_unit, at_stage, run, late, supplements, requested, notices_sent, notices_failed,
+       as_of
+  FROM dossier WHERE id = ANY($1::text[]);
+
+-- name: dossier_id
+-- The stream id of a printed code.   $1 code
+SELECT id FROM dossier WHERE code = $1;
+
+-- name: citizen
+-- A dossier's sealed data.   $1 dossier
+SELECT wrapped_key, applicant, contact, contact_version FROM citizen WHERE dossier = $1;
+
+-- name: change_dossiers
+-- What was heard of dossiers. $1 ids, $2 statuses, $3 dues, $4 at units, $5 at stages, $6 runs, $7 late, $8 supplements, $9 requested, $10 notices sent, $11 notices failed, $12 as of
+UPDATE dossier
+   SET status = g.status, due = g.due, at_unit = g.at_unit, at_stage = g.at_stage, run = g.run, late = g.late,
+       supplements = g.supplements, requested = g.requested, notices_sent = g.notices_sent,
+       notices_failed = g.notices_failed, as_of = g.as_of
+  FROM unnest($1::text[], $2::smallint[], $3::timestamptz[], $4::text[], $5::text[], $6::int[], $7::boolean[], $8::int[],
+              $9::text[], $10::int[], $11::int[], $12::timestamptz[])
+       AS g (id, status, due, at_unit, at_stage, run, late, supplements, requested, notices_sent, notices_failed, as_of)
+ WHERE dossier.id = g.id;
+
+-- name: version_of
+-- How much was said of a subject.   $1 subject
+SELECT version FROM stream WHERE subject = $1;
+
+-- name: count_dossiers
+-- How many dossiers there are, live and replayed.
+SELECT count(*) FILTER (WHERE origin IS NULL)::int AS live, count(*) FILTER (WHERE origin IS NOT NULL)::int AS replayed
+  FROM dossier;

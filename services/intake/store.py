@@ -1,0 +1,285 @@
+"""Intake's rows become values here; one function per named query, of the same name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from asyncpg import Record
+from pydantic import TypeAdapter
+
+from services.intake.values import Citizen, Dossier, Procedure, Status, Unit
+from shared.calendar import Term, WorkingCalendar, from_data
+from shared.events import Channel
+from shared.store import Migrations, Queries, Transaction
+
+MIGRATIONS: Final = Migrations("intake", Path(__file__).parent / "sql" / "migrations")
+
+_sql = Queries(Path(__file__).parent / "sql")
+_term: Final = TypeAdapter(Term)
+
+_DOSSIER_COLUMNS = (
+    "id",
+    "code",
+    "unit",
+    "procedure",
+    "procedure_version",
+    "channel",
+    "received",
+    "promise",
+    "calendar",
+    "calendar_version",
+    "components",
+    "origin",
+    "attributes",
+    "status",
+    "due",
+    "as_of",
+)
+
+
+class DossiersLostError(Exception):
+    """A dossier that was loaded under its lock is gone: a fault of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundProcedures:
+    """A page of a search, and how many there are in all."""
+
+    procedures: tuple[Procedure, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Dossiers in the store."""
+
+    live: int
+    replayed: int
+
+
+# --- the catalogue -------------------------------------------------------------------------------------------------
+
+
+async def procedures(tx: Transaction, codes: Iterable[str]) -> dict[str, Procedure]:
+    return {row["code"]: _procedure(row) for row in await tx.fetch(_sql["procedures"], sorted(set(codes)))}
+
+
+async def save_procedures(tx: Transaction, changed: Iterable[Procedure]) -> None:
+    ordered = sorted(changed, key=lambda procedure: procedure.code)
+    await tx.execute(
+        _sql["save_procedures"],
+        [one.code for one in ordered],
+        [one.version for one in ordered],
+        [one.name for one in ordered],
+        [one.sector for one in ordered],
+        [one.level for one in ordered],
+        [_term.dump_json(one.term).decode() for one in ordered],
+        [
+            json.dumps({key.value: _term.dump_python(term, mode="json") for key, term in one.terms.items()})
+            for one in ordered
+        ],
+        [json.dumps({key.value: fee for key, fee in one.fees.items()}) for one in ordered],
+        [one.components for one in ordered],
+        [one.result for one in ordered],
+        [one.source for one in ordered],
+    )
+
+
+async def found_procedures(
+    tx: Transaction, words: Sequence[str], sector: str | None, skip: int, count: int
+) -> FoundProcedures:
+    rows = await tx.fetch(_sql["found_procedures"], words, sector, skip, count)
+    return FoundProcedures(tuple(_procedure(row) for row in rows), rows[0]["total"] if rows else 0)
+
+
+async def sectors(tx: Transaction) -> dict[str, int]:
+    return {row["sector"]: row["procedures"] for row in await tx.fetch(_sql["sectors"])}
+
+
+def _procedure(row: Record) -> Procedure:
+    return Procedure(
+        row["code"],
+        row["version"],
+        row["name"],
+        row["sector"],
+        row["level"],
+        _term.validate_json(row["term"]),
+        {Channel(key): _term.validate_python(value) for key, value in json.loads(row["terms"]).items()},
+        {Channel(key): value for key, value in json.loads(row["fees"]).items()},
+        row["components"],
+        row["result"],
+        row["source"],
+    )
+
+
+# --- copies of units and calendars ---------------------------------------------------------------------------------
+
+
+async def units(tx: Transaction) -> dict[str, Unit]:
+    return {row["code"]: Unit(**row) for row in await tx.fetch(_sql["units"])}
+
+
+async def save_units(tx: Transaction, heard: Iterable[Unit]) -> None:
+    ordered = sorted(heard, key=lambda unit: (unit.code, unit.version))
+    await tx.execute(
+        _sql["save_units"],
+        [one.code for one in ordered],
+        [one.version for one in ordered],
+        [one.name for one in ordered],
+        [one.level for one in ordered],
+        [one.calendar for one in ordered],
+        [one.valid_from for one in ordered],
+        [one.valid_to for one in ordered],
+    )
+
+
+async def calendar_versions(tx: Transaction) -> dict[str, int]:
+    return {row["code"]: row["version"] for row in await tx.fetch(_sql["calendar_versions"])}
+
+
+async def calendars(tx: Transaction, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], WorkingCalendar]:
+    keys = sorted(set(wanted))
+    rows = await tx.fetch(_sql["calendars"], [code for code, _ in keys], [version for _, version in keys])
+    return {(row["code"], row["version"]): from_data(json.loads(row["data"])) for row in rows}
+
+
+async def save_calendars(tx: Transaction, heard: Mapping[tuple[str, int], Mapping[str, Any]]) -> None:
+    ordered = sorted(heard)
+    await tx.execute(
+        _sql["save_calendars"],
+        [code for code, _ in ordered],
+        [version for _, version in ordered],
+        [json.dumps(heard[key]) for key in ordered],
+    )
+
+
+# --- dossiers --------------------------------------------------------------------------------------------------------
+
+
+async def take_numbers(tx: Transaction, wanted: Mapping[tuple[str, date], int]) -> dict[tuple[str, date], int]:
+    """Reserve ``wanted`` ordinals of each desk and day; returns the last of each range."""
+    ordered = sorted(wanted)
+    rows = await tx.fetch(
+        _sql["take_numbers"],
+        [unit for unit, _ in ordered],
+        [day for _, day in ordered],
+        [wanted[key] for key in ordered],
+    )
+    return {(row["unit"], row["day"]): row["last"] for row in rows}
+
+
+async def add_dossiers(tx: Transaction, new: Sequence[Dossier], citizens: Sequence[Citizen]) -> None:
+    """New dossiers and their citizens' sealed data."""
+    await tx.copy_records_to_table(
+        "dossier",
+        records=[
+            (
+                one.id,
+                one.code,
+                one.unit,
+                one.procedure,
+                one.procedure_version,
+                one.channel.value,
+                one.received,
+                one.promise,
+                one.calendar,
+                one.calendar_version,
+                list(one.components),
+                one.origin,
+                json.dumps(dict(one.attributes)),
+                int(one.status),
+                one.due,
+                one.as_of,
+            )
+            for one in new
+        ],
+        columns=_DOSSIER_COLUMNS,
+    )
+    await tx.copy_records_to_table(
+        "citizen",
+        records=[(one.dossier, one.wrapped_key, one.applicant, one.contact, one.contact_version) for one in citizens],
+        columns=("dossier", "wrapped_key", "applicant", "contact", "contact_version"),
+    )
+
+
+async def dossiers(tx: Transaction, ids: Iterable[str]) -> dict[str, Dossier]:
+    return {row["id"]: _dossier(row) for row in await tx.fetch(_sql["dossiers"], list(ids))}
+
+
+async def dossier_id(tx: Transaction, code: str) -> str | None:
+    found: str | None = await tx.fetchval(_sql["dossier_id"], code)
+    return found
+
+
+async def citizen(tx: Transaction, dossier: str) -> Citizen | None:
+    row = await tx.fetchrow(_sql["citizen"], dossier)
+    return Citizen(dossier, **row) if row is not None else None
+
+
+async def change_dossiers(tx: Transaction, changed: Iterable[Dossier]) -> None:
+    """Rewrite what was heard of dossiers; DossiersLostError when one does not exist."""
+    ordered = sorted(changed, key=lambda dossier: dossier.id)
+    if not ordered:
+        return
+    status = await tx.execute(
+        _sql["change_dossiers"],
+        [one.id for one in ordered],
+        [int(one.status) for one in ordered],
+        [one.due for one in ordered],
+        [one.at_unit for one in ordered],
+        [one.at_stage for one in ordered],
+        [one.run for one in ordered],
+        [one.late for one in ordered],
+        [one.supplements for one in ordered],
+        [one.requested for one in ordered],
+        [one.notices_sent for one in ordered],
+        [one.notices_failed for one in ordered],
+        [one.as_of for one in ordered],
+    )
+    if status != f"UPDATE {len(ordered)}":
+        raise DossiersLostError(f"{status} of {len(ordered)} dossiers")
+
+
+async def version_of(tx: Transaction, subject: str) -> int:
+    version: int | None = await tx.fetchval(_sql["version_of"], subject)
+    return version or 0
+
+
+async def count_dossiers(tx: Transaction) -> Counted:
+    row = await tx.fetchrow(_sql["count_dossiers"])
+    assert row is not None
+    return Counted(row["live"], row["replayed"])
+
+
+def _dossier(row: Record) -> Dossier:
+    return Dossier(
+        row["id"],
+        row["code"],
+        row["unit"],
+        row["procedure"],
+        row["procedure_version"],
+        Channel(row["channel"]),
+        row["received"],
+        row["promise"],
+        row["calendar"],
+        row["calendar_version"],
+        tuple(row["components"]),
+        row["origin"],
+        json.loads(row["attributes"]),
+        Status(row["status"]),
+        row["due"],
+        row["at_unit"],
+        row["at_stage"],
+        row["run"],
+        row["late"],
+        row["supplements"],
+        row["requested"],
+        row["notices_sent"],
+        row["notices_failed"],
+        row["as_of"],
+    )

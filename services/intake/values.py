@@ -1,0 +1,161 @@
+"""The frozen values that intake's rules, handlers and store share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import IntEnum
+from typing import Literal, TypeAlias
+
+from shared.calendar import Term, WorkingCalendar
+from shared.events import Channel
+
+Level: TypeAlias = Literal["commune", "town", "province"]
+
+
+class Status(IntEnum):
+    """The ten statuses of the national portal (TrangThaiHoSo); every dossier has exactly one."""
+
+    SUBMITTED = 1
+    RECEIVED = 2
+    REFUSED = 3
+    IN_PROCESS = 4
+    WAITS_FOR_SUPPLEMENT = 5
+    WAITS_FOR_FEE = 6
+    WITHDRAWN = 7
+    STOPPED = 8
+    RESULT_READY = 9
+    RESULT_HANDED_OVER = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """A procedure of the catalogue. Fees in dong; a channel without an entry has none that is known."""
+
+    code: str
+    version: int
+    name: str
+    sector: str
+    level: Level
+    term: Term
+    terms: Mapping[Channel, Term]
+    fees: Mapping[Channel, int]
+    components: int | None
+    result: str | None
+    source: str
+
+    def term_for(self, channel: Channel) -> Term:
+        """The term of a channel: its own, or the general one."""
+        return self.terms.get(channel, self.term)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A copy of a unit of routing's."""
+
+    code: str
+    version: int
+    name: str
+    level: str
+    calendar: str
+    valid_from: date
+    valid_to: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a reception is decided by."""
+
+    units: Mapping[str, Unit]
+    procedures: Mapping[str, Procedure]
+    calendar_versions: Mapping[str, int]
+    calendars: Mapping[tuple[str, int], WorkingCalendar]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a replayed dossier brings with it (role history)."""
+
+    origin: str
+    received: datetime
+    promise: datetime
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A dossier as it is handed in. ``personal`` and ``contact`` are JSON texts that are sealed at once."""
+
+    unit: str
+    procedure: str
+    channel: Channel
+    components: tuple[str, ...]
+    personal: bytes
+    contact: bytes | None
+    record: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A submission that may be received: what the receipt will say, save its number."""
+
+    unit: Unit
+    procedure: Procedure
+    term: Term
+    received: datetime
+    day: date
+    promise: datetime
+    calendar: str
+    calendar_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotAccepted:
+    """Why a submission cannot be received: the field, what is wrong with it, and what to do."""
+
+    field: str
+    name: str
+    detail: str
+    do: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """A dossier end to end: what came in through the door, and what routing and notification said of it."""
+
+    id: str
+    code: str
+    unit: str
+    procedure: str
+    procedure_version: int
+    channel: Channel
+    received: datetime
+    promise: datetime
+    calendar: str
+    calendar_version: int
+    components: tuple[str, ...]
+    origin: str | None
+    attributes: Mapping[str, str]
+    status: Status
+    due: datetime
+    at_unit: str | None
+    at_stage: str | None
+    run: int
+    late: bool
+    supplements: int
+    requested: str | None
+    notices_sent: int
+    notices_failed: int
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Citizen:
+    """The sealed data of a dossier's citizen, for the table and for the contact topic."""
+
+    dossier: str
+    wrapped_key: str = field(repr=False)
+    applicant: str = field(repr=False)
+    contact: str | None = field(repr=False)
+    contact_version: int = 0

@@ -1,0 +1,69 @@
+"""What routing does by itself: timers. `now` is the owner database's clock, never this process's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.routing import handlers, store
+from services.routing.handlers import Calendars
+from shared import journal
+from shared.bus.hearing import signature
+from shared.store import Database, is_transient
+
+log = logging.getLogger(__name__)
+
+_EVERY: Final = 1.0
+_CHUNK: Final = 500
+_LARGEST_STEP: Final = timedelta(minutes=1)
+
+
+@dataclass(slots=True)
+class Clock:
+    """Compares the database's wall clock with the monotonic one: a wrong step would tell 100,000 people."""
+
+    wall: datetime | None = None
+    monotonic: float = 0.0
+    stopped: bool = False
+
+    def check(self, wall: datetime, monotonic: float) -> bool:
+        """True while both agree to a minute since the last look; after a step, never again until a restart."""
+        if self.wall is not None:
+            ran = timedelta(seconds=monotonic - self.monotonic)
+            if abs((wall - self.wall) - ran) > _LARGEST_STEP:
+                self.stopped = True
+        self.wall, self.monotonic = wall, monotonic
+        return not self.stopped
+
+
+async def timers(database: Database, calendars: Calendars, clock: Clock) -> None:
+    """Fire due timers, in chunks, for ever; stops scanning when the clock was stepped, and says so every minute."""
+    while True:
+        fired = 0
+        try:
+            fired = await fire_due(database, calendars, clock)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("timers_wait", extra={"error": signature(error)})
+        if clock.stopped:
+            log.critical("clock_stepped", extra={"do": "set the database's clock right, then restart routing"})
+            await asyncio.sleep(60)
+        elif fired < _CHUNK:
+            await asyncio.sleep(_EVERY)
+
+
+async def fire_due(database: Database, calendars: Calendars, clock: Clock) -> int:
+    """One look: fires what is due of at most 500 dossiers; returns how many were looked at."""
+    async with database.pool.acquire() as connection:
+        if not clock.check(await journal.instant(connection), time.monotonic()):
+            return 0
+        due = await store.due_timers(connection, _CHUNK)
+    if due:
+        said = await handlers.fire_timers(database, calendars, due)
+        log.info("timers_fired", extra={"dossiers": len(due), "said": said})
+    return len(due)

@@ -1,0 +1,182 @@
+"""What officers do with a dossier: each action either fits where the dossier is, or is refused with what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from services.routing.rules import deadline
+from services.routing.rules.journey import pause, resume, said_start, set_timers, start_stage, write
+from services.routing.values import (
+    AS_RECORDED,
+    Action,
+    Finish,
+    HandOver,
+    Journey,
+    Known,
+    RecordStep,
+    Refused,
+    RequestFee,
+    RequestSupplement,
+    Resume,
+    Route,
+    SendBack,
+    Timer,
+)
+from shared.bus import Decided, Say, Unchanged
+from shared.calendar import WorkingCalendar
+from shared.events import (
+    DeadlineNear,
+    DeadlinePassed,
+    DeadlineReached,
+    FeeRequested,
+    HandedOver,
+    ResultReady,
+    Scope,
+    SupplementRequested,
+)
+
+
+def carry_out(journey: Journey, action: Action, now: datetime, known: Known) -> Decided[Journey] | Refused:
+    """Carry an action out at an instant, or refuse it."""
+    calendar = known.calendar_of(journey)
+    if isinstance(action, RecordStep):
+        return _record_step(journey, action, calendar)
+    if journey.route == AS_RECORDED:
+        return Refused("recorded", "this dossier is a replayed record: only its recorded steps can be added")
+    if not journey.is_open:
+        return Refused("closed", f"the dossier is {journey.state}: nothing can be done with it here")
+    if isinstance(action, Resume):
+        if journey.state != "paused":
+            return Refused("not_paused", "the clock is running: there is nothing to resume")
+        return resume(journey, now, calendar)
+    if journey.state == "paused":
+        return Refused("paused", "the clock stands: resume the dossier first")
+    return _move(journey, action, now, known, calendar)
+
+
+def _move(
+    journey: Journey, action: Action, now: datetime, known: Known, calendar: WorkingCalendar
+) -> Decided[Journey] | Refused:
+    route = next(one for one in known.routes.values() if one.code == journey.route)
+    is_last = journey.stage_number == len(route.stages) - 1
+    match action:
+        case HandOver(officer):
+            if is_last:
+                return Refused("last_stage", "this is the last stage: finish the dossier instead")
+            return _hand_over(journey, route, journey.stage_number + 1, now, known, officer=officer)
+        case SendBack(reason):
+            if journey.stage_number == 0:
+                return Refused("first_stage", "this is the first stage: ask the citizen for a supplement instead")
+            return _hand_over(journey, route, journey.stage_number - 1, now, known, reason=reason)
+        case RequestSupplement(components, reason):
+            standing = replace(pause(journey, now, "supplement", calendar), supplements=journey.supplements + 1)
+            said = SupplementRequested(run=journey.run, nth=standing.supplements, components=components, reason=reason)
+            return Decided(standing, (Say(said, now),))
+        case RequestFee(amount, reason):
+            said_fee = FeeRequested(run=journey.run, amount_vnd=amount, reason=reason)
+            return Decided(pause(journey, now, "fee", calendar), (Say(said_fee, now),))
+        case Finish():
+            if not is_last:
+                return Refused("not_last_stage", "there are stages left: hand the dossier over instead")
+            return _finish(journey, now, calendar)
+        case _:
+            raise AssertionError("resume and recorded steps were dealt with before")
+
+
+def _end_stage(journey: Journey, now: datetime) -> Journey:
+    return write(journey, "ended", now)
+
+
+def _hand_over(
+    journey: Journey,
+    route: Route,
+    number: int,
+    now: datetime,
+    known: Known,
+    *,
+    officer: str | None = None,
+    reason: str | None = None,
+) -> Decided[Journey]:
+    calendar = known.calendar_of(journey)
+    decided = start_stage(_end_stage(journey, now), route, number, now, known, calendar, officer=officer)
+    receiver = decided.state
+    said = HandedOver(
+        stage=journey.stage,
+        run=journey.run,
+        giver=journey.unit,
+        giver_officer=journey.officer,
+        receiver=receiver.unit,
+        receiver_officer=officer,
+        late=deadline.late(calendar, journey.stage_due, now),
+        back=reason is not None,
+        reason=reason,
+    )
+    return Decided(receiver, (Say(said, now), *decided.say))
+
+
+def _finish(journey: Journey, now: datetime, calendar: WorkingCalendar) -> Decided[Journey]:
+    done = write(replace(_end_stage(journey, now), state="done"), "finished", now)
+    said = ResultReady(
+        run=journey.run, unit=journey.unit, due=journey.due, late=deadline.late(calendar, journey.due, now)
+    )
+    return Decided(set_timers(done, calendar, now), (Say(said, now),))
+
+
+def _record_step(journey: Journey, step: RecordStep, calendar: WorkingCalendar) -> Decided[Journey] | Refused:
+    """The next step of a replayed record: a changed officer is a hand-over."""
+    if journey.route != AS_RECORDED:
+        return Refused("not_recorded", "only dossiers of a replay unit take recorded steps")
+    if step.at < journey.last_at:
+        return Refused("before_the_last", "send the steps of a record in their order")
+    ended = _end_stage(journey, step.at) if journey.run else journey
+    started = replace(
+        ended,
+        stage=step.stage,
+        stage_number=journey.run,
+        run=journey.run + 1,
+        unit=step.unit,
+        officer=step.officer,
+        stage_started=step.at,
+        stage_credit=timedelta(0),
+    )
+    started = write(started, "started", step.at)
+    said: tuple[Say, ...] = ()
+    if journey.run and step.officer != journey.officer:
+        handed = HandedOver(
+            stage=journey.stage,
+            run=journey.run,
+            giver=journey.unit,
+            giver_officer=journey.officer,
+            receiver=step.unit,
+            receiver_officer=step.officer,
+            late=deadline.late(calendar, journey.due, step.at),
+        )
+        said = (Say(handed, step.at),)
+    start = said_start(started).model_copy(update={"budget_minutes": None, "stage_due": None})
+    return Decided(started, (*said, Say(start, step.at)))
+
+
+def fire(journey: Journey, timer: Timer, now: datetime, known: Known) -> Decided[Journey] | Unchanged:
+    """A timer's instant has come: say so, if the clock that it belongs to still runs, and set the next rung.
+
+    A timer of an older generation, of a clock that stands, or one that was read too early says nothing.
+    """
+    if journey.state != "moving" or timer.generation != journey.generation or timer.fires_at > now:
+        return Unchanged()
+    if timer.scope is Scope.STAGE and timer.run != journey.run:
+        return Unchanged()
+    calendar = known.calendar_of(journey)
+    kind = {"near": DeadlineNear, "reached": DeadlineReached, "passed": DeadlinePassed}[timer.rung]
+    said = kind(
+        scope=timer.scope,
+        run=journey.run,
+        generation=timer.generation,
+        unit=journey.unit,
+        due=journey.stage_due if timer.scope is Scope.STAGE else journey.due,
+    )
+    following = deadline.following_timer(journey, calendar, timer, now)
+    kept = journey.unsaved.timers or ()
+    timers = tuple(one for one in kept if one != timer) + ((following,) if following else ())
+    fired = replace(journey, last_at=max(journey.last_at, now), unsaved=replace(journey.unsaved, timers=timers))
+    return Decided(fired, (Say(said, now),))

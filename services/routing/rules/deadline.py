@@ -1,0 +1,127 @@
+"""The deadline is a budget and a ledger: due instants and timers, computed, never edited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Final
+
+from services.routing.values import Entry, Journey, Rung, Timer
+from shared.calendar import WorkingCalendar, due_with_credit, is_late
+from shared.events import Scope
+
+NEAR_OF_DOSSIER: Final = timedelta(hours=8)
+"""One working day before the promise; Decree 61/2018 art. 19 wants the apology at the latest then [from memory]."""
+
+_NEAR_OF_STAGE: Final = 4
+"""A stage is near its end in the last quarter of its budget."""
+
+
+def stage_budget(calendar: WorkingCalendar, received: datetime, promise: datetime, share: int, shares: int) -> int:
+    """The working minutes of a stage: its share of the working time between reception and promise, rounded down."""
+    term = calendar.working_time(received, promise)
+    return int(term.total_seconds()) * share // shares // 60
+
+
+def stage_due(calendar: WorkingCalendar, started: datetime, budget_minutes: int, credit: timedelta) -> datetime:
+    """When a stage is due: its budget and the credited pauses, in working time from its start."""
+    return calendar.add_working_time(started, timedelta(minutes=budget_minutes) + credit)
+
+
+def dossier_due(calendar: WorkingCalendar, promise: datetime, credit: timedelta) -> datetime:
+    """When the dossier is due: the promise, moved by exactly the working time of its pauses."""
+    return due_with_credit(calendar, promise, credit)
+
+
+def credit_of(calendar: WorkingCalendar, paused_at: datetime, answered_at: datetime) -> timedelta:
+    """The working time between request and answer on the same calendar; never negative."""
+    return calendar.working_time(paused_at, max(paused_at, answered_at))
+
+
+def passed_at(calendar: WorkingCalendar, due: datetime) -> datetime:
+    """The first instant that is late by the date: midnight after the due date, in the calendar's zone."""
+    following = calendar.local(due).date() + timedelta(days=1)
+    return datetime.combine(following, time.min, tzinfo=calendar.local(due).tzinfo)
+
+
+def timers(journey: Journey, calendar: WorkingCalendar, since: datetime) -> tuple[Timer, ...]:
+    """The next rung of both clocks of a dossier; none while it stands, is done, or is a replayed record.
+
+    A rung that lies before ``since`` is passed over, so that nothing catches up in a burst; when all do, the last one
+    is said at once.
+    """
+    if journey.state != "moving" or journey.origin is not None:
+        return ()
+    near_of_stage = timedelta(minutes=journey.stage_budget_minutes) / _NEAR_OF_STAGE
+    return (
+        _next_rung(calendar, Scope.STAGE, journey.run, journey.stage_due, near_of_stage, journey.generation, since),
+        _next_rung(calendar, Scope.DOSSIER, 0, journey.due, NEAR_OF_DOSSIER, journey.generation, since),
+    )
+
+
+def _next_rung(
+    calendar: WorkingCalendar,
+    scope: Scope,
+    run: int,
+    due: datetime,
+    near: timedelta,
+    generation: int,
+    since: datetime,
+) -> Timer:
+    rungs = _rungs(calendar, due, near)
+    rung, at = next(((rung, at) for rung, at in rungs if at > since), rungs[-1])
+    return Timer(scope, run, rung, generation, at)
+
+
+def _rungs(calendar: WorkingCalendar, due: datetime, near: timedelta) -> tuple[tuple[Rung, datetime], ...]:
+    return (
+        ("near", calendar.subtract_working_time(due, near)),
+        ("reached", due),
+        ("passed", passed_at(calendar, due)),
+    )
+
+
+def following_timer(journey: Journey, calendar: WorkingCalendar, fired: Timer, now: datetime) -> Timer | None:
+    """The rung after one that fired; None after the last."""
+    if fired.rung == "passed":
+        return None
+    due = journey.stage_due if fired.scope is Scope.STAGE else journey.due
+    later = [(rung, at) for rung, at in _rungs(calendar, due, timedelta(0))[1:] if rung != fired.rung]
+    rung, at = next(((rung, at) for rung, at in later if at > now), later[-1])
+    return Timer(fired.scope, fired.run, rung, fired.generation, at)
+
+
+def late(calendar: WorkingCalendar, due: datetime, at: datetime) -> bool:
+    """Late by the date reached, not by the hour."""
+    return is_late(calendar, due, at)
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """The due instants that a ledger gives."""
+
+    due: datetime
+    stage_due: datetime
+
+
+def recompute(calendar: WorkingCalendar, promise: datetime, ledger: Sequence[Entry]) -> Recomputed | None:
+    """Both due instants from promise, ledger and calendar alone; None for a ledger in which no stage began.
+
+    The journey's row is a projection of this; after an edit of the calendar every open deadline is computed so.
+    """
+    credit, stage_credit, paused = timedelta(0), timedelta(0), None
+    started: Entry | None = None
+    for entry in ledger:
+        if entry.kind == "started":
+            started, stage_credit = entry, timedelta(0)
+        elif entry.kind == "paused":
+            paused = entry.at
+        elif entry.kind == "resumed" and paused is not None:
+            stood = credit_of(calendar, paused, entry.at)
+            credit, stage_credit, paused = credit + stood, stage_credit + stood, None
+    if started is None or started.seconds is None:
+        return None
+    return Recomputed(
+        dossier_due(calendar, promise, credit), stage_due(calendar, started.at, started.seconds // 60, stage_credit)
+    )

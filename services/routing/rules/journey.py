@@ -1,0 +1,219 @@
+"""A dossier's journey: what is heard of intake, and what a stage's start, pause and end mean for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from services.routing.rules import deadline
+from services.routing.values import (
+    AS_RECORDED,
+    Entry,
+    EntryKind,
+    Journey,
+    Known,
+    Route,
+    Unit,
+    Unsaved,
+)
+from shared.bus import Decided, Decision, Say, Unchanged, WaitsFor
+from shared.calendar import WorkingCalendar
+from shared.envelope import Heard
+from shared.events import (
+    DossierReceived,
+    DossierResumed,
+    DossierWithdrawn,
+    StageStarted,
+)
+
+
+def begin(journey: Journey | None, heard: Heard, known: Known) -> Decision[Journey]:
+    """A dossier came in: it starts on the route of its procedure's level, at the unit that received it.
+
+    Waits when the procedure, the unit or the calendar is not known here yet. A replayed dossier begins without a
+    stage: its record names the first.
+    """
+    event = heard.event
+    assert isinstance(event, DossierReceived)
+    if journey is not None:
+        return Unchanged()
+    unit = known.units.get(event.unit)
+    if unit is None or unit.version < event.unit_version:
+        return WaitsFor(f"unit:{event.unit}")
+    calendar = known.calendars.get((event.calendar, event.calendar_version))
+    if calendar is None:
+        return WaitsFor(f"calendar:{event.calendar}")
+    level = known.procedures.get(event.procedure)
+    if level is None:
+        return WaitsFor(f"procedure:{event.procedure}")
+    fresh = _fresh(heard, event, unit)
+    if unit.level == "replay":
+        return Decided(fresh)
+    route = known.routes[level] if level in known.routes else known.routes["commune"]
+    return start_stage(replace(fresh, route=route.code), route, 0, heard.time, known, calendar)
+
+
+def _fresh(heard: Heard, event: DossierReceived, unit: Unit) -> Journey:
+    return Journey(
+        dossier=heard.subject,
+        procedure=event.procedure,
+        route=AS_RECORDED,
+        receiving_unit=unit.code,
+        calendar=event.calendar,
+        calendar_version=event.calendar_version,
+        origin=heard.origin,
+        state="moving",
+        stage="",
+        stage_number=0,
+        run=0,
+        unit=unit.code,
+        role=None,
+        officer=None,
+        received=heard.time,
+        promise=event.promise,
+        credit=timedelta(0),
+        due=event.promise,
+        stage_started=heard.time,
+        stage_budget_minutes=0,
+        stage_credit=timedelta(0),
+        stage_due=event.promise,
+        generation=1,
+        paused_at=None,
+        pause_reason=None,
+        supplements=0,
+        entries=0,
+        last_at=heard.time,
+        unsaved=Unsaved(is_new=True),
+    )
+
+
+def start_stage(
+    journey: Journey,
+    route: Route,
+    number: int,
+    at: datetime,
+    known: Known,
+    calendar: WorkingCalendar,
+    *,
+    officer: str | None = None,
+    say: tuple[Say, ...] = (),
+) -> Decided[Journey]:
+    """Begin a stage of the route at an instant: a new run, with its budget and its own clock."""
+    stage = route.stages[number]
+    budget = deadline.stage_budget(
+        calendar, journey.received, journey.promise, stage.share, sum(one.share for one in route.stages)
+    )
+    started = replace(
+        journey,
+        stage=stage.name,
+        stage_number=number,
+        run=journey.run + 1,
+        unit=_place(journey, stage.place, known),
+        role=stage.role,
+        officer=officer,
+        stage_started=at,
+        stage_budget_minutes=budget,
+        stage_credit=timedelta(0),
+        stage_due=deadline.stage_due(calendar, at, budget, timedelta(0)),
+        generation=journey.generation + (1 if journey.run else 0),
+    )
+    started = write(started, "started", at, seconds=budget * 60)
+    started = set_timers(started, calendar, at)
+    return Decided(started, (*say, Say(said_start(started), at)))
+
+
+def said_start(journey: Journey) -> StageStarted:
+    """What is announced of a stage's start."""
+    return StageStarted(
+        stage=journey.stage,
+        run=journey.run,
+        unit=journey.unit,
+        role=journey.role,
+        officer=journey.officer,
+        budget_minutes=journey.stage_budget_minutes,
+        stage_due=journey.stage_due,
+        due=journey.due,
+        generation=journey.generation,
+    )
+
+
+def _place(journey: Journey, place: str, known: Known) -> str:
+    """The receiving unit, or its parent; a unit without a parent (the town itself) does both."""
+    if place == "receiving":
+        return journey.receiving_unit
+    return known.units[journey.receiving_unit].parent or journey.receiving_unit
+
+
+def write(
+    journey: Journey,
+    kind: EntryKind,
+    at: datetime,
+    *,
+    seconds: int | None = None,
+    reason: str | None = None,
+) -> Journey:
+    """One more line in the ledger."""
+    entry = Entry(
+        journey.entries + 1, kind, journey.run, at, journey.stage, journey.unit, journey.officer, seconds, reason
+    )
+    return replace(
+        journey,
+        entries=entry.number,
+        last_at=max(journey.last_at, at),
+        unsaved=replace(journey.unsaved, entries=(*journey.unsaved.entries, entry)),
+    )
+
+
+def set_timers(journey: Journey, calendar: WorkingCalendar, since: datetime) -> Journey:
+    """The timers that the clocks want now."""
+    return replace(journey, unsaved=replace(journey.unsaved, timers=deadline.timers(journey, calendar, since)))
+
+
+def pause(journey: Journey, at: datetime, reason: str, calendar: WorkingCalendar) -> Journey:
+    """The clock stands from an instant on."""
+    standing = replace(journey, state="paused", paused_at=at, pause_reason=reason)
+    return set_timers(write(standing, "paused", at, reason=reason), calendar, at)
+
+
+def resume(journey: Journey, answered_at: datetime, calendar: WorkingCalendar) -> Decided[Journey]:
+    """The clock runs again; both due instants move by exactly the working time that it stood."""
+    assert journey.paused_at is not None
+    credit = deadline.credit_of(calendar, journey.paused_at, answered_at)
+    credited, stage_credited = journey.credit + credit, journey.stage_credit + credit
+    running = replace(
+        journey,
+        state="moving",
+        paused_at=None,
+        pause_reason=None,
+        credit=credited,
+        stage_credit=stage_credited,
+        due=deadline.dossier_due(calendar, journey.promise, credited),
+        stage_due=deadline.stage_due(calendar, journey.stage_started, journey.stage_budget_minutes, stage_credited),
+        generation=journey.generation + 1,
+    )
+    running = write(running, "resumed", max(answered_at, journey.paused_at), seconds=int(credit.total_seconds()))
+    running = set_timers(running, calendar, answered_at)
+    said = DossierResumed(
+        run=running.run,
+        credited_seconds=int(credit.total_seconds()),
+        stage_due=running.stage_due,
+        due=running.due,
+        generation=running.generation,
+    )
+    return Decided(running, (Say(said, answered_at),))
+
+
+def resume_by_citizen(journey: Journey | None, heard: Heard, known: Known) -> Decision[Journey]:
+    """Missing papers came in: what counts is the instant at the door, not the one at which routing heard of it."""
+    if journey is None or journey.state != "paused" or journey.pause_reason != "supplement":
+        return Unchanged()
+    return resume(journey, heard.time, known.calendar_of(journey))
+
+
+def withdraw(journey: Journey | None, heard: Heard, known: Known) -> Decision[Journey]:
+    """The citizen wants the dossier back: it stops where it is, unless it is done."""
+    if journey is None or not journey.is_open:
+        return Unchanged()
+    stopped = write(replace(journey, state="withdrawn"), "withdrawn", heard.time)
+    stopped = set_timers(stopped, known.calendar_of(journey), heard.time)
+    return Decided(stopped, (Say(DossierWithdrawn(run=journey.run), heard.time),))

@@ -1,0 +1,11 @@
+"""Routing's settings: typed environment variables, read once."""
+
+from pydantic import PostgresDsn
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """What routing needs besides what every service needs."""
+
+    database_url_routing: PostgresDsn

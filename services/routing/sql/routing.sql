@@ -1,0 +1,103 @@
+-- name: units
+-- The latest version of every unit.
+SELECT DISTINCT ON (code) code, version, name, level, parent, calendar, valid_from, valid_to
+  FROM unit ORDER BY code, version DESC;
+
+-- name: save_unit
+-- A version of a unit.   $1 code, $2 version, $3 name, $4 level, $5 parent, $6 calendar, $7 valid from, $8 valid to
+INSERT INTO unit (code, version, name, level, parent, calendar, valid_from, valid_to)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: save_head
+-- Who heads a unit from a day on.   $1 unit, $2 officer, $3 from
+INSERT INTO unit_head (unit, officer, valid_from) VALUES ($1, $2, $3)
+ON CONFLICT (unit, valid_from) DO UPDATE SET officer = excluded.officer;
+
+-- name: calendar_versions
+-- Codes and latest versions of the calendars.
+SELECT code, max(version) AS version FROM calendar GROUP BY code;
+
+-- name: calendars
+-- Some versions of calendars.   $1 codes, $2 versions
+SELECT calendar.code, calendar.version, calendar.data
+  FROM unnest($1::text[], $2::int[]) AS given (code, version)
+  JOIN calendar ON calendar.code = given.code AND calendar.version = given.version;
+
+-- name: save_calendar
+-- A version of a calendar.   $1 code, $2 version, $3 data
+INSERT INTO calendar (code, version, data) VALUES ($1, $2, $3);
+
+-- name: procedures
+-- What is known of some procedures.   $1 codes
+SELECT code, level FROM procedure WHERE code = ANY($1::text[]);
+
+-- name: save_procedures
+-- intake's catalogue; a lower version never replaces a higher one.   $1 codes, $2 versions, $3 levels; ascending
+INSERT INTO procedure (code, version, level) SELECT * FROM unnest($1::text[], $2::int[], $3::text[])
+ON CONFLICT (code) DO UPDATE SET version = excluded.version, level = excluded.level
+ WHERE procedure.version < excluded.version;
+
+-- name: routes
+-- Every route.
+SELECT code, level, stages FROM route;
+
+-- name: journeys
+-- The journeys of some dossiers.   $1 dossiers
+SELECT dossier, procedure, route, receiving_unit, calendar, calendar_version, origin, state, stage, stage_number, run, unit,
+       role, officer, received, promise, credit_seconds, due, stage_started, stage_budget_minutes, stage_credit_seconds,
+       stage_due, generation, paused_at, pause_reason, supplements, entries, last_at
+  FROM journey WHERE dossier = ANY($1::text[]);
+
+-- name: change_journeys
+-- Journeys that moved. $1 dossiers, $2 states, $3 stages, $4 stage numbers, $5 runs, $6 units, $7 roles, $8 officers, $9 credits, $10 dues, $11 stage starts, $12 stage budgets, $13 stage credits, $14 stage dues, $15 generations, $16 paused at, $17 pause reasons, $18 supplements, $19 entries, $20 last at
+UPDATE journey
+   SET state = g.state, stage = g.stage, stage_number = g.stage_number, run = g.run, unit = g.unit, role = g.role,
+       officer = g.officer, credit_seconds = g.credit_seconds, due = g.due, stage_started = g.stage_started,
+       stage_budget_minutes = g.stage_budget_minutes, stage_credit_seconds = g.stage_credit_seconds,
+       stage_due = g.stage_due, generation = g.generation, paused_at = g.paused_at, pause_reason = g.pause_reason,
+       supplements = g.supplements, entries = g.entries, last_at = g.last_at
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::int[], $6::text[], $7::text[], $8::text[],
+              $9::bigint[], $10::timestamptz[], $11::timestamptz[], $12::int[], $13::bigint[], $14::timestamptz[],
+              $15::int[], $16::timestamptz[], $17::text[], $18::int[], $19::int[], $20::timestamptz[])
+       AS g (dossier, state, stage, stage_number, run, unit, role, officer, credit_seconds, due, stage_started,
+             stage_budget_minutes, stage_credit_seconds, stage_due, generation, paused_at, pause_reason, supplements,
+             entries, last_at)
+ WHERE journey.dossier = g.dossier;
+
+-- name: drop_timers
+-- The timers of journeys whose clocks changed.   $1 dossiers
+DELETE FROM timer WHERE dossier = ANY($1::text[]);
+
+-- name: due_timers
+-- Dossiers with a timer that is due by the database's clock.   $1 how many
+SELECT DISTINCT dossier FROM (
+    SELECT dossier FROM timer WHERE fires_at <= clock_timestamp() ORDER BY fires_at LIMIT $1) AS due ORDER BY dossier;
+
+-- name: timers_of
+-- The timers of some dossiers.   $1 dossiers
+SELECT dossier, scope, run, rung, generation, fires_at FROM timer WHERE dossier = ANY($1::text[])
+ ORDER BY dossier, fires_at, scope;
+
+-- name: timer_depth
+-- How many timers wait, and for how many seconds the oldest due one is late.
+SELECT count(*) AS timers,
+       greatest(coalesce(extract(epoch FROM clock_timestamp() - min(fires_at)), 0), 0)::float8 AS late_seconds
+  FROM timer;
+
+-- name: worklist
+-- What lies at a unit, most urgent first.   $1 unit, $2 role or NULL, $3 after this dossier (paging by due), $4 how many
+SELECT journey.dossier, journey.procedure, journey.state, journey.stage, journey.run, journey.unit, journey.role,
+       journey.officer, journey.received, journey.promise, journey.due, journey.stage_due, journey.pause_reason,
+       stream.version
+  FROM journey JOIN stream ON stream.subject = journey.dossier
+ WHERE journey.unit = $1 AND journey.state IN ('moving', 'paused') AND journey.origin IS NULL
+   AND ($2::text IS NULL OR journey.role = $2)
+ ORDER BY journey.stage_due, journey.dossier OFFSET $3 LIMIT $4;
+
+-- name: ledger_of
+-- The ledger of a dossier, in order.   $1 dossier
+SELECT number, kind, run, at, stage, unit, officer, seconds, reason FROM ledger WHERE dossier = $1 ORDER BY number;
+
+-- name: version_of
+-- How much was said of a subject.   $1 subject
+SELECT version FROM stream WHERE subject = $1;

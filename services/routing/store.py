@@ -1,0 +1,313 @@
+"""Routing's rows become values here; one function per named query, of the same name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from services.routing.values import Entry, Journey, Route, Stage, Timer, Unit, WorkItem
+from shared.calendar import WorkingCalendar, from_data
+from shared.events import Scope, StageRole
+from shared.store import Migrations, Queries, Transaction
+
+MIGRATIONS: Final = Migrations("routing", Path(__file__).parent / "sql" / "migrations")
+
+_sql = Queries(Path(__file__).parent / "sql")
+
+_JOURNEY_COLUMNS = (
+    "dossier",
+    "procedure",
+    "route",
+    "receiving_unit",
+    "calendar",
+    "calendar_version",
+    "origin",
+    "state",
+    "stage",
+    "stage_number",
+    "run",
+    "unit",
+    "role",
+    "officer",
+    "received",
+    "promise",
+    "credit_seconds",
+    "due",
+    "stage_started",
+    "stage_budget_minutes",
+    "stage_credit_seconds",
+    "stage_due",
+    "generation",
+    "paused_at",
+    "pause_reason",
+    "supplements",
+    "entries",
+    "last_at",
+)
+_LEDGER_COLUMNS = ("dossier", "number", "kind", "run", "at", "stage", "unit", "officer", "seconds", "reason")
+_TIMER_COLUMNS = ("dossier", "scope", "run", "rung", "generation", "fires_at")
+
+
+class JourneysLostError(Exception):
+    """A journey that was loaded under its lock is gone: a fault of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerDepth:
+    """How many timers wait, and for how many seconds the oldest due one is late."""
+
+    timers: int
+    late_seconds: float
+
+
+# --- units, calendars, procedures, routes --------------------------------------------------------------------------
+
+
+async def units(tx: Transaction) -> dict[str, Unit]:
+    return {row["code"]: Unit(**row) for row in await tx.fetch(_sql["units"])}
+
+
+async def save_unit(tx: Transaction, unit: Unit) -> None:
+    await tx.execute(
+        _sql["save_unit"],
+        unit.code,
+        unit.version,
+        unit.name,
+        unit.level,
+        unit.parent,
+        unit.calendar,
+        unit.valid_from,
+        unit.valid_to,
+    )
+
+
+async def save_head(tx: Transaction, unit: str, officer: str, since: date) -> None:
+    await tx.execute(_sql["save_head"], unit, officer, since)
+
+
+async def calendar_versions(tx: Transaction) -> dict[str, int]:
+    return {row["code"]: row["version"] for row in await tx.fetch(_sql["calendar_versions"])}
+
+
+async def calendars(tx: Transaction, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], WorkingCalendar]:
+    keys = sorted(set(wanted))
+    rows = await tx.fetch(_sql["calendars"], [code for code, _ in keys], [version for _, version in keys])
+    return {(row["code"], row["version"]): from_data(json.loads(row["data"])) for row in rows}
+
+
+async def save_calendar(tx: Transaction, code: str, version: int, data: Mapping[str, Any]) -> None:
+    await tx.execute(_sql["save_calendar"], code, version, json.dumps(data))
+
+
+async def procedures(tx: Transaction, codes: Iterable[str]) -> dict[str, str]:
+    return {row["code"]: row["level"] for row in await tx.fetch(_sql["procedures"], sorted(set(codes)))}
+
+
+async def save_procedures(tx: Transaction, given: Mapping[str, tuple[int, str]]) -> None:
+    codes = sorted(given)
+    await tx.execute(
+        _sql["save_procedures"], codes, [given[code][0] for code in codes], [given[code][1] for code in codes]
+    )
+
+
+async def routes(tx: Transaction) -> dict[str, Route]:
+    """Routes by the level of the procedures that take them."""
+    return {
+        row["level"]: Route(
+            row["code"],
+            row["level"],
+            tuple(
+                Stage(one["name"], one["place"], StageRole(one["role"]), one["share"])
+                for one in json.loads(row["stages"])
+            ),
+        )
+        for row in await tx.fetch(_sql["routes"])
+    }
+
+
+# --- journeys --------------------------------------------------------------------------------------------------------
+
+
+async def journeys(tx: Transaction, dossiers: Iterable[str]) -> dict[str, Journey]:
+    return {
+        row["dossier"]: Journey(
+            dossier=row["dossier"],
+            procedure=row["procedure"],
+            route=row["route"],
+            receiving_unit=row["receiving_unit"],
+            calendar=row["calendar"],
+            calendar_version=row["calendar_version"],
+            origin=row["origin"],
+            state=row["state"],
+            stage=row["stage"],
+            stage_number=row["stage_number"],
+            run=row["run"],
+            unit=row["unit"],
+            role=StageRole(row["role"]) if row["role"] else None,
+            officer=row["officer"],
+            received=row["received"],
+            promise=row["promise"],
+            credit=timedelta(seconds=row["credit_seconds"]),
+            due=row["due"],
+            stage_started=row["stage_started"],
+            stage_budget_minutes=row["stage_budget_minutes"],
+            stage_credit=timedelta(seconds=row["stage_credit_seconds"]),
+            stage_due=row["stage_due"],
+            generation=row["generation"],
+            paused_at=row["paused_at"],
+            pause_reason=row["pause_reason"],
+            supplements=row["supplements"],
+            entries=row["entries"],
+            last_at=row["last_at"],
+        )
+        for row in await tx.fetch(_sql["journeys"], list(dossiers))
+    }
+
+
+async def save_journeys(tx: Transaction, changed: Iterable[Journey]) -> None:
+    """Journeys, what their ledgers gained, and their timers; ascending, so that two savers cannot wait in a circle."""
+    ordered = sorted(changed, key=lambda journey: journey.dossier)
+    new = [journey for journey in ordered if journey.unsaved.is_new]
+    moved = [journey for journey in ordered if not journey.unsaved.is_new]
+    if new:
+        await tx.copy_records_to_table("journey", records=[_row(one) for one in new], columns=_JOURNEY_COLUMNS)
+    if moved:
+        await change_journeys(tx, moved)
+    entries = [(journey.dossier, *_entry(entry)) for journey in ordered for entry in journey.unsaved.entries]
+    if entries:
+        await tx.copy_records_to_table("ledger", records=entries, columns=_LEDGER_COLUMNS)
+    await _save_timers(tx, ordered)
+
+
+async def _save_timers(tx: Transaction, ordered: Sequence[Journey]) -> None:
+    stale = [one.dossier for one in ordered if one.unsaved.timers is not None and not one.unsaved.is_new]
+    if stale:
+        await drop_timers(tx, stale)
+    timers = [
+        (journey.dossier, timer.scope.value, timer.run, timer.rung, timer.generation, timer.fires_at)
+        for journey in ordered
+        for timer in journey.unsaved.timers or ()
+    ]
+    if timers:
+        await tx.copy_records_to_table("timer", records=timers, columns=_TIMER_COLUMNS)
+
+
+async def change_journeys(tx: Transaction, moved: Sequence[Journey]) -> None:
+    """Rewrite journeys that exist; JourneysLostError when one does not."""
+    rows = [
+        (
+            one.dossier,
+            one.state,
+            one.stage,
+            one.stage_number,
+            one.run,
+            one.unit,
+            one.role.value if one.role else None,
+            one.officer,
+            int(one.credit.total_seconds()),
+            one.due,
+            one.stage_started,
+            one.stage_budget_minutes,
+            int(one.stage_credit.total_seconds()),
+            one.stage_due,
+            one.generation,
+            one.paused_at,
+            one.pause_reason,
+            one.supplements,
+            one.entries,
+            one.last_at,
+        )
+        for one in moved
+    ]
+    status = await tx.execute(_sql["change_journeys"], *(list(column) for column in zip(*rows, strict=True)))
+    if status != f"UPDATE {len(moved)}":
+        raise JourneysLostError(f"{status} of {len(moved)} journeys")
+
+
+async def drop_timers(tx: Transaction, dossiers: Sequence[str]) -> None:
+    await tx.execute(_sql["drop_timers"], dossiers)
+
+
+async def due_timers(tx: Transaction, count: int) -> list[str]:
+    return [row["dossier"] for row in await tx.fetch(_sql["due_timers"], count)]
+
+
+async def timers_of(tx: Transaction, dossiers: Sequence[str]) -> dict[str, tuple[Timer, ...]]:
+    found: dict[str, tuple[Timer, ...]] = {}
+    for row in await tx.fetch(_sql["timers_of"], dossiers):
+        timer = Timer(Scope(row["scope"]), row["run"], row["rung"], row["generation"], row["fires_at"])
+        found[row["dossier"]] = (*found.get(row["dossier"], ()), timer)
+    return found
+
+
+async def timer_depth(tx: Transaction) -> TimerDepth:
+    row = await tx.fetchrow(_sql["timer_depth"])
+    assert row is not None
+    return TimerDepth(row["timers"], row["late_seconds"])
+
+
+async def worklist(tx: Transaction, unit: str, role: str | None, skip: int, count: int) -> list[WorkItem]:
+    return [
+        WorkItem(**{**row, "role": StageRole(row["role"]) if row["role"] else None})
+        for row in map(dict, await tx.fetch(_sql["worklist"], unit, role, skip, count))
+    ]
+
+
+async def ledger_of(tx: Transaction, dossier: str) -> list[Entry]:
+    return [Entry(**row) for row in await tx.fetch(_sql["ledger_of"], dossier)]
+
+
+async def version_of(tx: Transaction, subject: str) -> int:
+    version: int | None = await tx.fetchval(_sql["version_of"], subject)
+    return version or 0
+
+
+def _row(one: Journey) -> tuple[Any, ...]:
+    return (
+        one.dossier,
+        one.procedure,
+        one.route,
+        one.receiving_unit,
+        one.calendar,
+        one.calendar_version,
+        one.origin,
+        one.state,
+        one.stage,
+        one.stage_number,
+        one.run,
+        one.unit,
+        one.role.value if one.role else None,
+        one.officer,
+        one.received,
+        one.promise,
+        int(one.credit.total_seconds()),
+        one.due,
+        one.stage_started,
+        one.stage_budget_minutes,
+        int(one.stage_credit.total_seconds()),
+        one.stage_due,
+        one.generation,
+        one.paused_at,
+        one.pause_reason,
+        one.supplements,
+        one.entries,
+        one.last_at,
+    )
+
+
+def _entry(entry: Entry) -> tuple[Any, ...]:
+    return (
+        entry.number,
+        entry.kind,
+        entry.run,
+        entry.at,
+        entry.stage,
+        entry.unit,
+        entry.officer,
+        entry.seconds,
+        entry.reason,
+    )

@@ -1,0 +1,238 @@
+"""The frozen values that routing's rules, handlers and store share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Final, Literal, TypeAlias
+
+from shared.calendar import WorkingCalendar
+from shared.events import Scope, StageRole
+
+Level: TypeAlias = Literal["commune", "town", "province", "replay"]
+State: TypeAlias = Literal["moving", "paused", "done", "withdrawn"]
+Rung: TypeAlias = Literal["near", "reached", "passed"]
+EntryKind: TypeAlias = Literal[
+    "started", "paused", "resumed", "extended", "transferred", "ended", "finished", "withdrawn"
+]
+
+AS_RECORDED: Final = "as_recorded"
+"""The route of a replayed dossier: its stages are whatever the record names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit as it stands in its newest version."""
+
+    code: str
+    version: int
+    name: str
+    level: Level
+    parent: str | None
+    calendar: str
+    valid_from: date
+    valid_to: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step of a route: where it happens, who sits there, and its share of the term."""
+
+    name: str
+    place: Literal["receiving", "parent"]
+    role: StageRole
+    share: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The stages that procedures of a level pass through, in order."""
+
+    code: str
+    level: str
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the deadline ledger. ``seconds`` is working time: a budget (started) or a credit (resumed)."""
+
+    number: int
+    kind: EntryKind
+    run: int
+    at: datetime
+    stage: str | None = None
+    unit: str | None = None
+    officer: str | None = None
+    seconds: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """The next rung of a clock; unique on (dossier, scope, run, rung, generation)."""
+
+    scope: Scope
+    run: int
+    rung: Rung
+    generation: int
+    fires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaved:
+    """What a decision adds to the store besides the journey itself. ``timers`` None: they stay as they are."""
+
+    entries: tuple[Entry, ...] = ()
+    timers: tuple[Timer, ...] | None = None
+    is_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """Where a dossier is, who holds it, and how its clocks stand."""
+
+    dossier: str
+    procedure: str
+    route: str
+    receiving_unit: str
+    calendar: str
+    calendar_version: int
+    origin: str | None
+    state: State
+    stage: str
+    stage_number: int
+    run: int
+    unit: str
+    role: StageRole | None
+    officer: str | None
+    received: datetime
+    promise: datetime
+    credit: timedelta
+    due: datetime
+    stage_started: datetime
+    stage_budget_minutes: int
+    stage_credit: timedelta
+    stage_due: datetime
+    generation: int
+    paused_at: datetime | None
+    pause_reason: str | None
+    supplements: int
+    entries: int
+    last_at: datetime
+    unsaved: Unsaved = field(default=Unsaved())
+
+    @property
+    def is_open(self) -> bool:
+        """Still on its way."""
+        return self.state in {"moving", "paused"}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What routing knows besides the journeys: its units, calendars and routes, and intake's procedures."""
+
+    units: Mapping[str, Unit]
+    calendars: Mapping[tuple[str, int], WorkingCalendar]
+    routes: Mapping[str, Route]
+    procedures: Mapping[str, str]
+
+    def calendar_of(self, journey: Journey) -> WorkingCalendar:
+        """The calendar by which a dossier was promised. KeyError cannot be: it was known when the journey began."""
+        return self.calendars[journey.calendar, journey.calendar_version]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """A line of a worklist."""
+
+    dossier: str
+    procedure: str
+    state: State
+    stage: str
+    run: int
+    unit: str
+    role: StageRole | None
+    officer: str | None
+    received: datetime
+    promise: datetime
+    due: datetime
+    stage_due: datetime
+    pause_reason: str | None
+    version: int
+
+
+# --- what officers may ask for ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """To the next stage of the route; ``officer`` names who takes it there, if that is known."""
+
+    officer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendBack:
+    """To the stage before, with a reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSupplement:
+    """Papers are missing: the clock stands until the citizen brings them."""
+
+    components: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFee:
+    """A fee is to be paid: the clock stands until it is."""
+
+    amount_vnd: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """What the clock waited for has come (paid, or no longer needed)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The last stage is done: the result lies at the desk."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStep:
+    """A step of a replayed record, at its own time: role history only."""
+
+    stage: str
+    unit: str
+    officer: str | None
+    at: datetime
+
+
+Action: TypeAlias = HandOver | SendBack | RequestSupplement | RequestFee | Resume | Finish | RecordStep
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An officer's wish: its own id, the version that he saw (None: role history), the action."""
+
+    id: str
+    dossier: str
+    seen: int | None
+    action: Action
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The action does not fit where the dossier is. ``code`` for machines, ``do`` for people."""
+
+    code: str
+    do: str

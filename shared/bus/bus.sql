@@ -1,0 +1,96 @@
+-- name: add_heard
+-- Rows for streams of which nothing was heard yet.   $1 subjects, $2 sources; ascending by (subject, source)
+INSERT INTO heard (subject, source) SELECT subject, source FROM unnest($1::text[], $2::text[]) AS given (subject, source)
+ON CONFLICT (subject, source) DO NOTHING;
+
+-- name: lock_heard
+-- Locks every stream of some subjects, ascending.   $1 subjects
+SELECT subject, source, version, event_id, parked FROM heard
+ WHERE subject = ANY($1::text[]) ORDER BY subject, source FOR NO KEY UPDATE;
+
+-- name: save_heard
+-- The versions after a batch.   $1 subjects, $2 sources, $3 versions, $4 event ids, $5 parked
+UPDATE heard SET version = given.version, event_id = given.event_id, parked = given.parked
+  FROM unnest($1::text[], $2::text[], $3::int[], $4::uuid[], $5::int[])
+       AS given (subject, source, version, event_id, parked)
+ WHERE heard.subject = given.subject AND heard.source = given.source;
+
+-- name: parked_of
+-- What is parked of some subjects.   $1 subjects
+SELECT id, topic, partition, "offset", subject, source, version, reason, waits_for, key, headers, body
+  FROM parked WHERE subject = ANY($1::text[]) ORDER BY subject, source, version, id;
+
+-- name: park
+-- Parks records; one that lies there already stays as it is. $1 topics, $2 partitions, $3 offsets, $4 digests, $5 subjects, $6 sources, $7 versions, $8 reasons, $9 waits_for, $10 keys, $11 headers, $12 bodies
+INSERT INTO parked (topic, partition, "offset", digest, subject, source, version, reason, waits_for, key, headers, body)
+SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::int[], $8::text[],
+                     $9::text[], $10::bytea[], $11::text[], $12::bytea[])
+ON CONFLICT (topic, partition, "offset", digest) DO NOTHING
+RETURNING subject, source;
+
+-- name: park_again
+-- A parked record waits for something else now.   $1 ids, $2 reasons, $3 waits_for
+UPDATE parked SET reason = given.reason, waits_for = given.waits_for
+  FROM unnest($1::bigint[], $2::text[], $3::text[]) AS given (id, reason, waits_for)
+ WHERE parked.id = given.id;
+
+-- name: unpark
+-- Parked records that were heard, repeated or set aside.   $1 ids
+DELETE FROM parked WHERE id = ANY($1::bigint[]) RETURNING subject, source;
+
+-- name: bury
+-- Dead letters; one that lies there already stays as it is. $1 topics, $2 partitions, $3 offsets, $4 digests, $5 subjects, $6 sources, $7 versions, $8 types, $9 reasons, $10 keys, $11 headers, $12 bodies
+INSERT INTO dead_letter (topic, partition, "offset", digest, subject, source, version, type, reason, key, headers, body)
+SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::int[], $8::text[],
+                     $9::text[], $10::bytea[], $11::text[], $12::bytea[])
+ON CONFLICT (topic, partition, "offset", digest) DO NOTHING;
+
+-- name: supersede
+-- Dead letters whose version was heard after all (published again, or redriven).   $1 subjects, $2 sources, $3 versions heard
+UPDATE dead_letter SET fate = 'superseded', fated = clock_timestamp()
+  FROM unnest($1::text[], $2::text[], $3::int[]) AS given (subject, source, version)
+ WHERE dead_letter.fate IS NULL AND dead_letter.subject = given.subject AND dead_letter.source = given.source
+   AND dead_letter.version <= given.version AND NOT dead_letter.reason LIKE 'fork%';
+
+-- name: subjects_waiting_for
+-- Subjects with something parked that waits for one of these.   $1 keys
+SELECT DISTINCT subject FROM parked WHERE waits_for = ANY($1::text[]) ORDER BY subject;
+
+-- name: subjects_waiting
+-- Subjects with something parked that is not merely behind a gap.   $1 after this subject, $2 how many
+SELECT DISTINCT subject FROM parked WHERE waits_for IS NOT NULL AND subject > $1 ORDER BY subject LIMIT $2;
+
+-- name: waiting_room
+-- How much is parked and dead, and for how many seconds the oldest.
+SELECT (SELECT count(*) FROM parked) AS parked,
+       (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(parked)), 0)::float8 FROM parked) AS parked_seconds,
+       (SELECT count(*) FROM dead_letter WHERE fate IS NULL) AS dead,
+       (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(died)), 0)::float8 FROM dead_letter WHERE fate IS NULL)
+           AS dead_seconds;
+
+-- name: dead_letters
+-- Dead letters, newest first.   $1 only open ones, $2 below this id, $3 how many
+SELECT id, topic, partition, "offset", subject, source, version, type, reason, died, fate, fated, fated_by, fate_reason,
+       extract(epoch FROM clock_timestamp() - died)::float8 AS age_seconds
+  FROM dead_letter WHERE (fate IS NULL OR NOT $1) AND id < $2 ORDER BY id DESC LIMIT $3;
+
+-- name: dead_letter
+-- One dead letter, whole.   $1 id
+SELECT id, topic, partition, "offset", subject, source, version, type, reason, key, headers, body, died, fate, fated,
+       fated_by, fate_reason, extract(epoch FROM clock_timestamp() - died)::float8 AS age_seconds
+  FROM dead_letter WHERE id = $1;
+
+-- name: lock_dead_letter
+-- One dead letter, locked.   $1 id
+SELECT id, topic, partition, "offset", subject, source, version, type, reason, key, headers, body, fate
+  FROM dead_letter WHERE id = $1 FOR UPDATE;
+
+-- name: close_dead_letter
+-- An operator's decision.   $1 id, $2 fate, $3 by whom, $4 why
+UPDATE dead_letter SET fate = $2, fated = clock_timestamp(), fated_by = $3, fate_reason = $4 WHERE id = $1;
+
+-- name: parked_records
+-- What is parked, oldest first.   $1 how many
+SELECT id, topic, partition, "offset", subject, source, version, reason, waits_for, parked,
+       extract(epoch FROM clock_timestamp() - parked)::float8 AS age_seconds
+  FROM parked ORDER BY id LIMIT $1;

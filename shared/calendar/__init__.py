@@ -1,0 +1,32 @@
+"""Working time: calendars, terms, and when they fall due. Pure: no clock, no input or output."""
+
+from shared.calendar.data import from_data, to_data
+from shared.calendar.hours import CalendarError, Hours, Interval, Season, Week, hours, week_of
+from shared.calendar.terms import (
+    SAME_DAY_CUTOFF,
+    Term,
+    TermUnit,
+    due_of_term,
+    due_with_credit,
+    is_late,
+)
+from shared.calendar.working import WorkingCalendar
+
+__all__ = [
+    "SAME_DAY_CUTOFF",
+    "CalendarError",
+    "Hours",
+    "Interval",
+    "Season",
+    "Term",
+    "TermUnit",
+    "Week",
+    "WorkingCalendar",
+    "due_of_term",
+    "due_with_credit",
+    "from_data",
+    "hours",
+    "is_late",
+    "to_data",
+    "week_of",
+]

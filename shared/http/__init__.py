@@ -1,0 +1,1 @@
+"""HTTP manners: problems, bodies, commands, actors, health, and the shell of the pages."""

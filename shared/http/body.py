@@ -1,0 +1,130 @@
+"""What stands before every route: how much may be sent, as what, and that it has one meaning."""
+
+from collections.abc import Collection
+from urllib.parse import unquote_to_bytes
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.http.problems import Problem, answer
+from shared.http.strict_json import parse_json, text_fault
+
+MAX_BYTES = 1024 * 1024
+_WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
+_JSON = "application/json"
+_FORM = "application/x-www-form-urlencoded"
+
+
+class CheckedBody:
+    """ASGI middleware: reads at most `max_bytes`, checks them, and hands them on to be read as if nothing had been.
+
+    JSON everywhere; HTML forms only at paths that begin with one of `form_paths`.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int = MAX_BYTES, form_paths: Collection[str] = ()) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+        self.form_paths = tuple(form_paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        problem = _address_problem(scope)
+        if problem is None and scope["method"] in _WITH_BODY:
+            headers = Headers(scope=scope)
+            read = self._too_long(headers) or await self._read(receive)
+            if read is None:
+                return  # the client has gone: there is nobody to answer
+            problem = read if isinstance(read, Problem) else self._body_problem(scope["path"], headers, read)
+            if isinstance(read, bytes):
+                receive = _again(read, receive)
+        if problem is None:
+            await self.app(scope, receive, send)
+        else:
+            await answer(scope, problem)(scope, receive, send)
+
+    def _too_long(self, headers: Headers) -> Problem | None:
+        """Believes a Content-Length that is too large, so that nothing of 30 MB is read; a smaller one is counted."""
+        length = headers.get("content-length", "0")
+        return self._too_large() if len(length) > 12 or (length.isdecimal() and int(length) > self.max_bytes) else None
+
+    async def _read(self, receive: Receive) -> bytes | Problem | None:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > self.max_bytes:
+                return self._too_large()
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    def _body_problem(self, path: str, headers: Headers, body: bytes) -> Problem | None:
+        if not body:
+            return None
+        media_type, _, parameters = headers.get("content-type", "").partition(";")
+        media_type = media_type.strip().lower()
+        charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+        if charset not in {"", "utf-8"} or headers.get("content-encoding", "identity") != "identity":
+            return self._unsupported("a body is UTF-8 and not compressed")
+        if path.startswith(self.form_paths) and media_type == _FORM:
+            return _form_problem(body)
+        if media_type != _JSON:
+            return self._unsupported(f"this address takes {_JSON}")
+        parsed = parse_json(body)
+        return parsed if isinstance(parsed, Problem) else None
+
+    def _too_large(self) -> Problem:
+        return Problem(
+            413,
+            "too-large",
+            "The body is too large",
+            f"more than {self.max_bytes} bytes",
+            "send less at once; scans and photographs do not belong into this form",
+        )
+
+    @staticmethod
+    def _unsupported(detail: str) -> Problem:
+        return Problem(
+            415, "unsupported-media-type", "The body is of another kind", detail, f"send Content-Type: {_JSON}"
+        )
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """The body once more, and after it what the server says: that the client has gone."""
+    given = False
+
+    async def receive_again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again
+
+
+def _address_problem(scope: Scope) -> Problem | None:
+    """U+0000 passes every parser and fails in PostgreSQL."""
+    if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+        return Problem(400, "text-not-acceptable", "The address is not acceptable", "holds U+0000", "leave it out")
+    return None
+
+
+def _form_problem(body: bytes) -> Problem | None:
+    """HTML forms are percent-encoded UTF-8; their text obeys the same rules as that of JSON."""
+    for pair in body.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        try:
+            field = unquote_to_bytes(name.replace(b"+", b" ")).decode("utf-8")
+            fault = text_fault(field) or text_fault(unquote_to_bytes(value.replace(b"+", b" ")).decode("utf-8"))
+        except UnicodeDecodeError:
+            return Problem(400, "malformed-form", "The form is not UTF-8", "is not UTF-8", "send the form in UTF-8")
+        if fault is not None:
+            return Problem(400, "text-not-acceptable", "A text is not acceptable", fault[0], fault[1], field[:100])
+    return None

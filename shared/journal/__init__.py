@@ -1,0 +1,214 @@
+"""The journal: what this service said, in order, under each subject's lock; and the answers of commands.
+
+The order of work in every transaction that says something: `lock` the subjects, *then* load, decide, save, and
+`announce`. A version is raised only here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from zlib import crc32
+
+import uuid_utils
+
+from shared import telemetry
+from shared.envelope import Cause
+from shared.events import PARTITIONS, TOPIC_OF, Event, Service, Topic
+from shared.store import Migrations, Queries, Transaction
+
+MIGRATIONS: Final = Migrations("journal", Path(__file__).parent / "migrations")
+
+_sql = Queries(Path(__file__).parent)
+
+_JOURNAL_COLUMNS = (
+    "aggregateid",
+    "version",
+    "id",
+    "aggregatetype",
+    "type",
+    "timestamp",
+    "cause_source",
+    "cause_version",
+    "origin",
+    "actor",
+    "tracingspancontext",
+    "payload",
+)
+
+
+class VersionsLostError(Exception):
+    """A locked stream is gone, or was raised by somebody without the lock: a fault of ours, not of an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A subject under lock: how much was said of it, and the business time of the latest entry."""
+
+    version: int
+    last_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """Something to announce. ``time`` is when it happened; ``because`` names the event that it answers."""
+
+    subject: str
+    event: Event
+    time: datetime
+    because: Cause | None = None
+    origin: str | None = None
+    actor: str | None = None
+    traceparent: str | None = None
+
+
+def shard_of(subject: str) -> int:
+    """The shard of a subject, which is its Kafka partition on every topic."""
+    return crc32(subject.encode()) % PARTITIONS
+
+
+async def lock(tx: Transaction, subjects: Iterable[str]) -> dict[str, Stream]:
+    """Lock subjects, ascending, making rows for new ones. Everything else of a subject is loaded after this."""
+    wanted = sorted(set(subjects))
+    if not wanted:
+        return {}
+    await tx.execute(_sql["add_streams"], wanted)
+    rows = await tx.fetch(_sql["lock_streams"], wanted)
+    return {row["subject"]: Stream(row["version"], row["last_time"]) for row in rows}
+
+
+async def lock_known(tx: Transaction, subjects: Iterable[str]) -> dict[str, Stream]:
+    """Like `lock`, but a subject of which nothing was said is absent from the answer and gets no row."""
+    rows = await tx.fetch(_sql["lock_streams"], sorted(set(subjects)))
+    return {row["subject"]: Stream(row["version"], row["last_time"]) for row in rows}
+
+
+async def announce(tx: Transaction, service: Service, locked: dict[str, Stream], sayings: Sequence[Saying]) -> None:
+    """Write sayings to journal and outbox and raise the versions in ``locked``. VersionsLostError without the lock."""
+    if not sayings:
+        return
+    here = telemetry.traceparent()
+    topic = TOPIC_OF[service].name
+    journal: list[tuple[Any, ...]] = []
+    outbox: list[tuple[int, str, int]] = []
+    raised: dict[str, Stream] = {}
+    for saying in sayings:
+        stream = locked.get(saying.subject)
+        if stream is None:
+            raise VersionsLostError(f"{saying.subject} was not locked before it was spoken of")
+        version = stream.version + 1
+        cause = saying.because
+        journal.append(
+            (
+                saying.subject,
+                version,
+                str(uuid_utils.uuid7()),
+                topic,
+                type(saying.event).__name__,
+                saying.time,
+                cause.source.value if cause else None,
+                cause.version if cause else None,
+                saying.origin,
+                saying.actor,
+                saying.traceparent or here,
+                saying.event.model_dump_json(exclude_defaults=True),
+            )
+        )
+        outbox.append((shard_of(saying.subject), saying.subject, version))
+        raised[saying.subject] = locked[saying.subject] = Stream(version, max(stream.last_time, saying.time))
+    await tx.copy_records_to_table("journal", records=journal, columns=_JOURNAL_COLUMNS)
+    # ids are drawn in this order while the subjects are locked: for one subject, id order is version order
+    await tx.copy_records_to_table("outbox", records=outbox, columns=("shard", "aggregateid", "version"))
+    status = await tx.execute(
+        _sql["raise_streams"],
+        list(raised),
+        [stream.version for stream in raised.values()],
+        [stream.last_time for stream in raised.values()],
+    )
+    if status != f"UPDATE {len(raised)}":
+        raise VersionsLostError(f"{status} of {len(raised)} streams")
+
+
+def in_order(locked: Mapping[str, Stream], saying: Saying) -> Saying:
+    """The saying, its business time moved up to the subject's latest entry if it lay before it."""
+    last = locked[saying.subject].last_time
+    return saying if saying.time >= last else replace(saying, time=last)
+
+
+async def put_snapshots(tx: Transaction, topic: Topic, states: Sequence[tuple[str, int, str | None]]) -> None:
+    """Publish (subject, version, payload) on a compacted topic; payload None is a tombstone."""
+    if not states:
+        return
+    ordered = sorted(states)
+    here = telemetry.traceparent()
+    await tx.execute(
+        _sql["put_snapshots"],
+        topic.name,
+        [subject for subject, _, _ in ordered],
+        [version for _, version, _ in ordered],
+        [payload for _, _, payload in ordered],
+        [here] * len(ordered),
+    )
+    await tx.copy_records_to_table(
+        "outbox",
+        records=[(shard_of(subject), topic.name, subject, version) for subject, version, _ in ordered],
+        columns=("shard", "topic", "aggregateid", "version"),
+    )
+
+
+async def said_since(tx: Transaction, subject: str, version: int) -> list[dict[str, Any]]:
+    """What was said of a subject after a version: for a sender whose picture is stale."""
+    return [
+        {"version": row["version"], "type": row["type"], "time": row["timestamp"].isoformat(), "actor": row["actor"]}
+        for row in await tx.fetch(_sql["said_since"], subject, version)
+    ]
+
+
+async def instant(tx: Transaction) -> datetime:
+    """The database's clock, now (not the transaction's start)."""
+    now: datetime = await tx.fetchval(_sql["instant"])
+    return now
+
+
+# --- commands ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CommandKey:
+    """What makes a command unique: the subject that it is about (or its sender), and the id that its sender made."""
+
+    scope: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A stored answer, and the digest of the body that it answers."""
+
+    digest: bytes
+    body: dict[str, Any]
+
+
+async def answers(tx: Transaction, keys: Sequence[CommandKey]) -> dict[CommandKey, Answer]:
+    """The stored answers of commands that came before."""
+    rows = await tx.fetch(_sql["answers"], [key.scope for key in keys], [key.id for key in keys])
+    return {CommandKey(row["scope"], row["id"]): Answer(row["digest"], json.loads(row["answer"])) for row in rows}
+
+
+async def add_answers(tx: Transaction, given: Mapping[CommandKey, Answer]) -> set[CommandKey]:
+    """Store answers; returns the keys that were new. A key that is missing was taken by a sender at the same moment."""
+    if not given:
+        return set()
+    ordered = sorted(given.items(), key=lambda item: (item[0].scope, item[0].id))
+    rows = await tx.fetch(
+        _sql["add_answers"],
+        [key.scope for key, _ in ordered],
+        [key.id for key, _ in ordered],
+        [answer.digest for _, answer in ordered],
+        [json.dumps(answer.body) for _, answer in ordered],
+    )
+    return {CommandKey(row["scope"], row["id"]) for row in rows}

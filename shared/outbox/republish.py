@@ -1,0 +1,62 @@
+"""Publishing again: any subject, or everything, from version 1, to the topic or to one hearer's private topic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared import journal
+from shared.store import Database, Queries, Transaction
+
+_sql = Queries(Path(__file__).parent)
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much is unsent, and for how many seconds the oldest of it has waited."""
+
+    unsent: int
+    oldest_seconds: float
+
+
+async def depth(tx: Transaction) -> Depth:
+    """The outbox's depth now."""
+    row = await tx.fetchrow(_sql["depth"])
+    assert row is not None
+    return Depth(row["unsent"], row["oldest_seconds"])
+
+
+async def republish(database: Database, subjects: Sequence[str] | None, *, topic: str | None = None) -> int:
+    """Point the relay at all that was said of ``subjects`` (None: of everybody) once more; returns how many subjects.
+
+    Each chunk of 500 subjects is a transaction of its own, under their locks, so that ids follow versions here too.
+    ``topic`` names a hearer's private topic; without it, contacts on the compacted topic are published again as well.
+    """
+    if subjects is not None:
+        return await _chunk(database, subjects, topic)
+    count, last = 0, ""
+    while True:
+        async with database.pool.acquire() as connection:
+            following = await subjects_after(connection, last, _CHUNK)
+        if not following:
+            return count
+        count += await _chunk(database, following, topic)
+        last = following[-1]
+
+
+async def _chunk(database: Database, subjects: Sequence[str], topic: str | None) -> int:
+    async with database.transaction() as tx:
+        known = sorted(await journal.lock_known(tx, subjects))
+        shards = [journal.shard_of(subject) for subject in known]
+        if topic is None:
+            await tx.execute(_sql["point_again_at_snapshots"], known, shards)
+        await tx.execute(_sql["point_again"], known, shards, topic)
+    return len(known)
+
+
+async def subjects_after(tx: Transaction, last: str, count: int) -> list[str]:
+    """The next subjects of the journal after ``last``, ascending."""
+    return [row["subject"] for row in await tx.fetch(_sql["subjects_after"], last, count)]

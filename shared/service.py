@@ -1,0 +1,156 @@
+"""How a service lives: its HTTP door, its ear, its relay and its loops, in one process, until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import uvicorn
+from aiokafka.errors import KafkaError
+from fastapi import FastAPI
+
+from shared.bus import Bus
+from shared.http.actor import believe_dev_actors
+from shared.http.body import CheckedBody
+from shared.http.health import LoopLag, health_router
+from shared.http.pages import Link, Pages
+from shared.http.problems import RESPONSES, say_problems
+from shared.http.traces import Traces
+from shared.operations import Operated, operations_router
+from shared.outbox import Relay
+from shared.store import Database
+
+log = logging.getLogger(__name__)
+
+_GRACE: Final = 10
+
+
+@dataclass(slots=True)
+class Running:
+    """The parts that `serve` keeps running. ``loops``: name -> what runs for ever beside hearing and relaying."""
+
+    service: str
+    database: Database
+    bus: Bus
+    relay: Relay | None
+    loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
+    more: Callable[[], Awaitable[dict[str, Any]]] | None = None
+    lag: LoopLag = field(default_factory=LoopLag)
+    hears: bool = False
+
+    async def not_ready(self) -> list[str]:
+        """Codes of what stands against readiness."""
+        reasons = []
+        try:
+            async with asyncio.timeout(2), self.database.pool.acquire() as connection:
+                await connection.fetchval("SELECT 1")
+        except Exception:
+            reasons.append("database_away")
+        if not self.hears:
+            reasons.append("broker_away")
+        if self.bus.stopped:
+            reasons.append("hearing_stopped")
+        return reasons
+
+
+NAV: Final = (
+    Link("/reporting/", "Hồ sơ ở đâu", "what is where"),
+    Link("/intake/procedures/page", "Thủ tục", "procedures"),
+)
+"""The places that lie in the head of every service's pages."""
+
+
+def make_app(running: Running, pages: Pages, *, title: str, dev_actor: bool) -> FastAPI:
+    """A FastAPI application with the manners of the house; the service adds its own routes."""
+    name = running.service
+    app = FastAPI(
+        title=title,
+        version="0.0.1",
+        openapi_url=f"/{name}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        responses=RESPONSES,
+    )
+    say_problems(app)
+    believe_dev_actors(app, enabled=dev_actor)
+    app.add_middleware(CheckedBody)
+    app.add_middleware(Traces, service=name)
+    pages.serve(app)
+    app.include_router(health_router(running.not_ready, running.lag))
+    app.include_router(operations_router(Operated(name, running.database, running.bus, running.relay, running.more)))
+    return app
+
+
+async def serve(app: FastAPI, running: Running, *, host: str, port: int) -> None:
+    """Answer HTTP at once, hear as soon as the broker is there, and stop in order at SIGTERM or SIGINT.
+
+    A loop that ends by an unforeseen exception ends the process: the supervisor starts a new one.
+    """
+    server = _Door(
+        uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE)
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(running.lag.measured())
+        work: dict[str, Coroutine[Any, Any, Any]] = {"http": server.serve(), "hearing": _hear(running)}
+        if running.relay is not None:
+            work["relay"] = running.relay.run()
+        work |= {name: make() for name, make in running.loops.items()}
+        tasks = [asyncio.create_task(one, name=name) for name, one in work.items()]
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        # Objects made at start live for ever; scanning them again and again would cost a tenth of the time.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        log.info("service_started", extra={"port": port, "pid": os.getpid()})
+        ended, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        failed = [one for one in ended if one is not stopping]
+        for one in failed:
+            log.critical("loop_ended", extra={"loop": one.get_name()}, exc_info=one.exception())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE):
+                await running.bus.stop()
+        http = next(one for one in tasks if one.get_name() == "http")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(http), _GRACE)
+        for one in (*tasks, stopping):
+            one.cancel()
+        await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        log.info("service_stopped", extra={"pid": os.getpid()})
+        if failed:
+            raise SystemExit(1)
+
+
+class _Door(uvicorn.Server):
+    """uvicorn would take the signals for itself; here one place stops everything in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _hear(running: Running) -> None:
+    wait = 0.2
+    while True:
+        try:
+            await running.bus.start()
+        except (KafkaError, OSError) as error:
+            log.warning("broker_away", extra={"error": type(error).__name__})
+            await running.bus.stop()
+        else:
+            break
+        await asyncio.sleep(wait)
+        wait = min(wait * 2, 5.0)
+    running.hears = True
+    await asyncio.Event().wait()

@@ -1,0 +1,89 @@
+"""The pool and its transactions. READ COMMITTED throughout: order comes from row locks, one statement per step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Transaction: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+else:
+    Transaction = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+# Both lie below the consumer's session timeout (10 s), so that a holder that Kafka has given up does not keep a
+# subject's row from its successor.
+LOCK_TIMEOUT = "4s"
+IDLE_IN_TRANSACTION_TIMEOUT = "5s"
+
+_TRANSIENT = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.IdleSessionTimeoutError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.QueryCanceledError,
+    # asyncpg says InterfaceError for a connection that was closed under it.
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+    asyncio.IncompleteReadError,
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """True for deadlock, lock timeout, a lost or refused connection, no space: the same work may be tried again."""
+    return isinstance(error, _TRANSIENT)
+
+
+async def connect(url: str, *, name: str) -> asyncpg.Connection[asyncpg.Record]:
+    """One direct connection, outside any pool (a relay's lock, a migration). Times out after 10 s."""
+    return await asyncpg.connect(url, timeout=10, server_settings={"application_name": name})
+
+
+async def open_pool(url: str, *, name: str, smallest: int = 2, largest: int = 16) -> Pool:
+    """A pool whose connections carry the time limits above. OSError or PostgresError when the server is away."""
+    return await asyncpg.create_pool(
+        url,
+        min_size=smallest,
+        max_size=largest,
+        timeout=10,
+        command_timeout=60,
+        server_settings={
+            "application_name": name,
+            "lock_timeout": LOCK_TIMEOUT,
+            "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT,
+            # Plans of set-based statements over unnest(...) do not get better by being made anew for every batch, and
+            # compiling them (JIT) costs more than running them.
+            "jit": "off",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A service's own database: its pool, and the signal that something was committed (it wakes the relay)."""
+
+    pool: Pool
+    committed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """A connection in a READ COMMITTED transaction: committed at the block's end, rolled back on an exception."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            yield connection
+        self.committed.set()
