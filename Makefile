@@ -38,6 +38,7 @@ lock: bootstrap-dev
 
 clean: bootstrap  ## stops everything and removes what was built and downloaded; dossiers (var/postgres, …) stay
 	$(RUN)lienthong down
+	LIENTHONG_VAR=var/test $(RUN)lienthong down
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/tools var/jars var/test
 
 bootstrap bootstrap-dev:

@@ -194,7 +194,7 @@ def _show(health: Health, console: Console) -> None:
         console.print(f"[yellow]{escape(health.stage)}[/]", highlight=False)
     processes = Table("process", "pid", "up", "ready", "address", box=None, pad_edge=False)
     for each in health.processes:
-        up_for = "" if each.up_seconds is None else _duration(each.up_seconds)
+        up_for = "" if each.up_seconds is None else duration(each.up_seconds)
         ready = "[green]yes[/]" if each.ready else "[red]no[/]"
         processes.add_row(each.name, str(each.pid or "–"), up_for, ready, each.address)
     for name in health.external:
@@ -215,15 +215,15 @@ def _show(health: Health, console: Console) -> None:
 def _row(answer: dict[str, Any]) -> list[str]:
     lag = answer.get("lag") or {}
     total = sum(value for value in lag.values() if isinstance(value, int)) if isinstance(lag, dict) else lag
-    cells = [str(total), str(answer.get("unsent", "?")), _duration(answer.get("oldest_unsent_seconds"))]
+    cells = [str(total), str(answer.get("unsent", "?")), duration(answer.get("oldest_unsent_seconds"))]
     for kind in ("parked", "dead_letters"):
         held = answer.get(kind) or {}
         count = held.get("count", "?")
-        cells += [f"[red]{count}[/]" if count else str(count), _duration(held.get("oldest_seconds"))]
+        cells += [f"[red]{count}[/]" if count else str(count), duration(held.get("oldest_seconds"))]
     return cells
 
 
-def _duration(seconds: float | None) -> str:
+def duration(seconds: float | None) -> str:
     """Seconds as a person says them; empty for None."""
     if seconds is None:
         return ""

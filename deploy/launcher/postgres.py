@@ -69,7 +69,7 @@ def prepare(layout: Layout, progress: Progress) -> Program:
     if not data.exists():
         with progress.step("PostgreSQL: new cluster"):
             _initialise(layout, home, data, identity)
-    _check_version(data)
+    check_version(data)
     settings = {
         "listen_addresses": HOST,
         "port": layout.ports["postgres"],
@@ -299,7 +299,8 @@ def _ctype() -> str:
         locale.setlocale(locale.LC_CTYPE, before)
 
 
-def _check_version(data: Path) -> None:
+def check_version(data: Path) -> None:
+    """Raises LaunchError when a data folder is none, or another major version's."""
     try:
         version = (data / "PG_VERSION").read_text().strip()
     except OSError as error:

@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import asyncpg
+import httpx
+
 from deploy.launcher import kafka, postgres, programs, state, topics
 from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import SERVICES
@@ -20,7 +23,8 @@ from deploy.launcher.programs import External
 from deploy.launcher.servers import end_all
 from deploy.launcher.supervisor import Supervisor
 from shared.events import TOPICS
-from shared.seal import make_keys
+from shared.seal import KeysError, make_keys
+from shared.store import MigrationChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -172,8 +176,14 @@ async def _bring_up(
     with progress.step("topics"):
         await topics.create(servers_of_kafka, TOPICS)
     with progress.step("schemas"):
-        await import_module("deploy.migrate").migrate_all(databases.owner)
-    make_keys(layout.keys)
+        try:
+            await import_module("deploy.migrate").migrate_all(databases.owner)
+        except (MigrationChangedError, asyncpg.PostgresError) as error:
+            raise LaunchError(f"The schemas cannot be brought up to date: {error}") from error
+    try:
+        make_keys(layout.keys)
+    except KeysError as error:
+        raise LaunchError(str(error)) from error
     await supervisor.start([programs.mail(layout)])
     await supervisor.start([programs.service(name, layout, servers_of_kafka, databases) for name in SERVICES])
     await supervisor.start([programs.door(layout)])
@@ -187,7 +197,12 @@ async def _feed_once(layout: Layout, intake: str, progress: Progress) -> None:
     if marker.exists() and marker.read_text() == database:
         return
     with progress.step("handing in a few dossiers"):
-        await import_module("deploy.sample").feed(layout.url("door"))
+        try:
+            await import_module("deploy.sample").feed(layout.url("door"))
+        except httpx.HTTPError as error:
+            raise LaunchError(
+                f"The sample dossiers cannot be handed in: {error!r}; see {layout.log('intake')}."
+            ) from error
     marker.write_text(database)
 
 

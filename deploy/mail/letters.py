@@ -9,10 +9,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from typing import Final
 
 from deploy.mail.folder import MessageId
+
+_BROKEN: Final = (MessageError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What Python's own parser raises on messages that somebody malformed well enough, e.g. parts within parts for ever."""
 
 SHOWN_CHARACTERS: Final = 200_000
 """Longer texts are cut on the page; the raw message has all of it."""
@@ -95,24 +98,23 @@ def summary_of(name: MessageId, data: bytes, size: int) -> Summary:
 
 
 def letter_of(data: bytes) -> Letter:
-    """All headers and leaves of a message."""
+    """All headers and leaves of a message; what cannot be parsed is one text, as it came."""
     try:
         message = email.message_from_bytes(data, policy=email.policy.compat32)
         headers = tuple((readable(key), readable(value)) for key, value in message.raw_items())
-        return Letter(headers, tuple(_parts(message)))
-    except RecursionError:
-        # Thousands of parts within parts: somebody is trying us out.
-        return Letter((), (Part(0, "text/plain", "", len(data), _shown(data.decode("utf-8", "replace"))),))
+        return Letter(headers, tuple(_part(number, leaf) for number, leaf in enumerate(_leaves(message))))
+    except _BROKEN:
+        return Letter((), (_unparsed(data),))
 
 
 def content_of(data: bytes, number: int) -> tuple[Part, bytes] | None:
     """The leaf of that number with its decoded bytes, or None."""
-    message = email.message_from_bytes(data, policy=email.policy.compat32)
-    for at, leaf in enumerate(_leaves(message)):
-        if at == number:
-            content = _content(leaf)
-            return _part(at, leaf, content), content
-    return None
+    try:
+        message = email.message_from_bytes(data, policy=email.policy.compat32)
+        leaves = list(_leaves(message))
+        return (_part(number, leaves[number]), _content(leaves[number])) if 0 <= number < len(leaves) else None
+    except _BROKEN:
+        return (_unparsed(data), data) if number == 0 else None
 
 
 def readable(value: object) -> str:
@@ -131,51 +133,56 @@ def readable(value: object) -> str:
 def _words(text: str) -> str:
     try:
         pieces = email.header.decode_header(text)
-    except (HeaderParseError, ValueError):
+    except _BROKEN:
         return text
-    return "".join(
-        piece if isinstance(piece, str) else _decoded(piece, charset or "utf-8") for piece, charset in pieces
-    )
-
-
-def _parts(message: "email.message.Message[str, str]") -> Iterator[Part]:
-    for number, leaf in enumerate(_leaves(message)):
-        yield _part(number, leaf, _content(leaf))
+    words = [piece if isinstance(piece, str) else _decoded(piece, charset or "utf-8") for piece, charset in pieces]
+    return "".join(words) or text
 
 
 def _leaves(message: "email.message.Message[str, str]") -> Iterator["email.message.Message[str, str]"]:
     return (part for part in message.walk() if not part.is_multipart())
 
 
-def _part(number: int, leaf: "email.message.Message[str, str]", content: bytes) -> Part:
-    name = readable(_file_name(leaf))
+def _unparsed(data: bytes) -> Part:
+    return Part(0, "text/plain", "", len(data), _shown(data.decode("utf-8", "replace")))
+
+
+def _part(number: int, leaf: "email.message.Message[str, str]") -> Part:
+    content = _content(leaf)
     content_type = readable(leaf.get_content_type())
-    is_text = content_type in {"text/plain", "text/html"} and leaf.get_content_disposition() != "attachment"
+    is_text = content_type in {"text/plain", "text/html"} and _disposition(leaf) != "attachment"
     text = _shown(_decoded(content, _charset(leaf))) if is_text else None
-    return Part(number, content_type, name, len(content), text)
+    return Part(number, content_type, readable(_file_name(leaf)), len(content), text)
 
 
 def _content(leaf: "email.message.Message[str, str]") -> bytes:
     try:
         content = leaf.get_payload(decode=True)
-    except (ValueError, LookupError):
+    except _BROKEN:
         content = None
     if isinstance(content, bytes):
         return content
     return str(leaf.get_payload()).encode("utf-8", "surrogateescape")
 
 
+def _disposition(leaf: "email.message.Message[str, str]") -> str | None:
+    try:
+        return leaf.get_content_disposition()
+    except _BROKEN:
+        return "attachment"
+
+
 def _charset(leaf: "email.message.Message[str, str]") -> str:
     try:
         return leaf.get_content_charset() or "utf-8"
-    except (ValueError, LookupError):
+    except _BROKEN:
         return "utf-8"
 
 
 def _file_name(leaf: "email.message.Message[str, str]") -> str:
     try:
         return leaf.get_filename() or ""
-    except (ValueError, LookupError):
+    except _BROKEN:
         return ""
 
 

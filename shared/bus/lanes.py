@@ -92,8 +92,8 @@ class Bus:
         broker = KafkaBroker(
             self.kafka,
             apply_types=False,
-            logger=logging.getLogger("faststream"),
-            log_level=logging.DEBUG,
+            logger=logging.getLogger("lienthong.bus"),
+            log_level=logging.WARNING,
             enable_idempotence=True,
             allow_auto_create_topics=False,
         )

@@ -34,7 +34,7 @@ SELECT command.scope, command.id, command.digest, command.answer
 -- name: add_answers
 -- Answers of commands; returns the keys that were new.   $1 scopes, $2 ids, $3 digests, $4 answers; ascending by key
 INSERT INTO command (scope, id, digest, answer)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::jsonb[])
+SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::json[])
 ON CONFLICT (scope, id) DO NOTHING
 RETURNING scope, id;
 

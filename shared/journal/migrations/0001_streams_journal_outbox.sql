@@ -50,7 +50,7 @@ CREATE TABLE command (
     scope    text NOT NULL,
     id       text NOT NULL,
     digest   bytea NOT NULL,
-    answer   jsonb NOT NULL,
+    answer   json NOT NULL,
     recorded timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (scope, id)
 );
