@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import uvicorn
-from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 
-from shared.bus import Bus
+from shared.bus import BrokerAwayError, Bus
 from shared.http.actor import believe_dev_actors
 from shared.http.body import CheckedBody
 from shared.http.health import LoopLag, health_router
@@ -145,9 +144,8 @@ async def _hear(running: Running) -> None:
     while True:
         try:
             await running.bus.start()
-        except (KafkaError, OSError) as error:
-            log.warning("broker_away", extra={"error": type(error).__name__})
-            await running.bus.stop()
+        except BrokerAwayError as error:
+            log.warning("broker_away", extra={"error": str(error)})
         else:
             break
         await asyncio.sleep(wait)

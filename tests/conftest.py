@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -19,13 +18,15 @@ TEST_PORT = 18080
 def layout() -> Layout:
     """Folder and ports of the tests' servers; they stay up between two runs, `make clean` ends them."""
     environ = {key.replace("LIENTHONG_TEST_", "LIENTHONG_"): value for key, value in os.environ.items()}
-    chosen = {key: environ[key] for key in ("LIENTHONG_VAR", "LIENTHONG_PORT") if f"LIENTHONG_TEST_{key[10:]}" in os.environ}
+    chosen = {
+        key: environ[key] for key in ("LIENTHONG_VAR", "LIENTHONG_PORT") if f"LIENTHONG_TEST_{key[10:]}" in os.environ
+    }
     return Layout.of(chosen, folder=REPOSITORY / "var" / "test", port=TEST_PORT)
 
 
 @pytest.fixture(scope="session")
-async def servers(layout: Layout) -> AsyncIterator[Servers]:
+async def servers(layout: Layout) -> Servers:
     """PostgreSQL and Kafka, running."""
     running = await start_servers(layout)
     await topics.create(running.kafka, TOPICS)
-    yield running
+    return running

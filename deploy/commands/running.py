@@ -85,21 +85,19 @@ def status(
 
 
 def _foreground(layout: Layout, console: Console) -> None:
-    rotate(layout.log("supervisor"))
-    _start_logging(layout.log("supervisor"))
-    launcher.run(
-        layout,
-        os.environ,
-        launcher.Asked(
-            progress=OnConsole(console),
-            ready=lambda: _greet(layout, console),
-            told=lambda text: console.print(f"[yellow]![/] {escape(text)}", highlight=False, soft_wrap=True),
-        ),
+    asked = launcher.Asked(
+        progress=OnConsole(console),
+        ready=lambda: _greet(layout, console),
+        told=lambda text: console.print(f"[yellow]![/] {escape(text)}", highlight=False, soft_wrap=True),
     )
+    with _logging_to(layout.log("supervisor")):
+        launcher.run(layout, os.environ, asked)
 
 
-def _start_logging(path: Path) -> None:
+@contextlib.contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
     """The supervisor's own log: one JSON object a line, as the services write. The console is for people."""
+    rotate(path)
     handler = logging.FileHandler(path)
     handler.setFormatter(
         JsonFormatter(
@@ -108,7 +106,14 @@ def _start_logging(path: Path) -> None:
             static_fields={"service": "supervisor"},
         )
     )
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    own = logging.getLogger("deploy")
+    own.setLevel(logging.INFO)
+    own.addHandler(handler)
+    try:
+        yield
+    finally:
+        own.removeHandler(handler)
+        handler.close()
 
 
 def _background(layout: Layout, console: Console) -> None:
@@ -214,12 +219,12 @@ def _show(health: Health, console: Console) -> None:
 
 def _row(answer: dict[str, Any]) -> list[str]:
     lag = answer.get("lag") or {}
-    total = sum(value for value in lag.values() if isinstance(value, int)) if isinstance(lag, dict) else lag
-    cells = [str(total), str(answer.get("unsent", "?")), duration(answer.get("oldest_unsent_seconds"))]
+    unsent, age = answer.get("unsent", "?"), answer.get("oldest_unsent_seconds")
+    cells = [str(sum(lag.values())), str(unsent), duration(age if unsent else None)]
     for kind in ("parked", "dead_letters"):
         held = answer.get(kind) or {}
         count = held.get("count", "?")
-        cells += [f"[red]{count}[/]" if count else str(count), duration(held.get("oldest_seconds"))]
+        cells += [f"[red]{count}[/]" if count else "0", duration(held.get("oldest_seconds") if count else None)]
     return cells
 
 

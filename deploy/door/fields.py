@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from shared.access import DEV_ACTOR_HEADER
@@ -35,6 +36,7 @@ FORWARDING: Final = frozenset(
 DEV_ACTOR: Final = DEV_ACTOR_HEADER.lower().encode("ascii")
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str | None) -> bool:
     """Whether a peer's address is of this machine; a name, or nothing, is not."""
     if host is None:

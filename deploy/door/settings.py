@@ -4,7 +4,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def _origin(value: str) -> str:
@@ -21,6 +21,8 @@ Origin = Annotated[str, AfterValidator(_origin)]
 class Settings(BaseSettings):
     """Environment variables of the same names in capitals."""
 
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
     door_host: str = "127.0.0.1"
     door_port: int = Field(default=8080, ge=1, le=65535)
 
@@ -30,7 +32,7 @@ class Settings(BaseSettings):
     upstream_reporting: Origin = "http://127.0.0.1:8084"
     upstream_mail: Origin = "http://127.0.0.1:8085"
 
-    door_connections: int = Field(default=256, ge=1, description="at most so many at once to one upstream")
+    door_connections: int = Field(default=512, ge=1, description="at most so many at once to one upstream")
     door_connect_seconds: float = Field(default=5, gt=0)
     door_queue_seconds: float = Field(default=10, gt=0, description="how long a request waits for a connection")
     door_answer_seconds: float = Field(

@@ -67,6 +67,11 @@ class Running:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_patience: float = 15
     popen: _Child | None = field(default=None, repr=False)
+    log_from: int = 0
+
+    def last_words(self) -> str:
+        """The last lines that it wrote since this start."""
+        return tail(self.log, since=self.log_from)
 
     @property
     def name(self) -> str:
@@ -135,6 +140,7 @@ def start(program: Program, layout: Layout) -> Running:
     """
     log = layout.log(program.name)
     rotate(log)
+    log_from = log.stat().st_size if log.exists() else 0
     signature = f"{layout.var}:{program.name}"
     with log.open("ab") as output:
         try:
@@ -155,8 +161,8 @@ def start(program: Program, layout: Layout) -> Running:
     entry = state.entry_of(program.name, popen.pid)
     if entry is None:
         popen.wait()
-        raise LaunchError(died_at_start(program.name, log))
-    return Running(entry, layout, program.stop_signal, program.stop_patience, popen)
+        raise LaunchError(died_at_start(program.name, log, tail(log, since=log_from)))
+    return Running(entry, layout, program.stop_signal, program.stop_patience, popen, log_from)
 
 
 async def wait_ready(program: Program, running: Running) -> None:
@@ -164,13 +170,13 @@ async def wait_ready(program: Program, running: Running) -> None:
     until = time.monotonic() + program.patience
     while True:
         if not running.is_alive():
-            raise LaunchError(died_at_start(program.name, running.log))
+            raise LaunchError(died_at_start(program.name, running.log, running.last_words()))
         if await program.is_ready():
             return
         if time.monotonic() > until:
             raise LaunchError(
                 f"{program.name} is not ready after {program.patience:.0f} s; its log is {running.log}:\n"
-                f"{tail(running.log)}"
+                f"{running.last_words()}"
             )
         await asyncio.sleep(_LOOK_EVERY)
 
@@ -192,18 +198,17 @@ def rotate(log: Path) -> None:
     log.replace(log.with_suffix(".log.1"))
 
 
-def tail(log: Path, lines: int = 12) -> str:
-    """The last lines of a log, indented; says so when there are none."""
+def tail(log: Path, lines: int = 12, since: int = 0) -> str:
+    """The last lines of a log, from byte `since` on, indented; says so when there are none."""
     try:
-        text = log.read_bytes()[-20_000:].decode(errors="replace").rstrip()
+        text = log.read_bytes()[since:][-20_000:].decode(errors="replace").rstrip()
     except OSError:
         text = ""
     return "\n".join(f"  {line}" for line in text.splitlines()[-lines:]) or "  (it wrote nothing)"
 
 
-def died_at_start(name: str, log: Path) -> str:
-    """The sentence for a process that ended before it was ready."""
-    text = tail(log)
+def died_at_start(name: str, log: Path, text: str) -> str:
+    """The sentence for a process that ended before it was ready, and what it last wrote."""
     if "No space left on device" in text or shutil.disk_usage(log.parent).free < _NOTHING_LEFT:
         return f"{name} stopped because the disk is full: free about 1.5 GB, then start again."
     return f"{name} stopped before it was ready. Set right what its last lines say ({log}), then start again:\n{text}"

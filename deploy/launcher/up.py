@@ -24,7 +24,7 @@ from deploy.launcher.servers import end_all
 from deploy.launcher.supervisor import Supervisor
 from shared.events import TOPICS
 from shared.seal import KeysError, make_keys
-from shared.store import MigrationChangedError
+from shared.store.migrations import MigrationChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -53,8 +53,7 @@ def run(layout: Layout, environ: Mapping[str, str], asked: Asked) -> None:
     The caller holds the lock. Raises LaunchError when something stands in the way; by then nothing runs any more.
     """
     # Until the event loop watches them, both signals end us as Ctrl-C does: nothing has been started yet.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
     supervisor = None
     failure = ""
     try:
@@ -76,6 +75,8 @@ def run(layout: Layout, environ: Mapping[str, str], asked: Asked) -> None:
         if supervisor is not None:
             with contextlib.suppress(OSError):
                 supervisor.end(failure)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def sentence(error: OSError, layout: Layout) -> str:

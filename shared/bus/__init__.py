@@ -2,10 +2,11 @@
 
 from shared.bus.deciding import Decided, Decision, Hears, Outcome, Say, Unchanged, Waiting, WaitsFor, decide_all
 from shared.bus.hearing import MIGRATIONS, Hearer, hear_batch
-from shared.bus.lanes import Bus
+from shared.bus.lanes import BrokerAwayError, Bus
 
 __all__ = [
     "MIGRATIONS",
+    "BrokerAwayError",
     "Bus",
     "Decided",
     "Decision",

@@ -41,6 +41,10 @@ _SWEEP: Final = 5.0
 _LARGEST_FETCH: Final = 11 * 1024 * 1024
 
 
+class BrokerAwayError(Exception):
+    """The broker does not answer."""
+
+
 class HearingStoppedError(Exception):
     """The same error came on several subjects in a row: a bad release, not bad events."""
 
@@ -88,7 +92,7 @@ class Bus:
     _known: set[str] = field(default_factory=set)
 
     async def start(self) -> None:
-        """Join the consumer group and hear. KafkaError when the broker is away."""
+        """Join the consumer group and hear. BrokerAwayError when the broker does not answer: try again."""
         broker = KafkaBroker(
             self.kafka,
             apply_types=False,
@@ -104,7 +108,11 @@ class Bus:
         if self.hearer.states:
             self._listen_states(broker)
         self._broker = broker
-        await broker.start()
+        try:
+            await broker.start()
+        except (KafkaError, OSError) as error:
+            await broker.stop()
+            raise BrokerAwayError(type(error).__name__) from error
         self._consumers = [subscriber.consumer for subscriber in self._subscribers]
         # What was parked for words of a newer release is tried again at start: this may be that release.
         self._tasks.append(asyncio.create_task(self._sweep(), name="sweep"))

@@ -203,6 +203,21 @@ async def test_an_early_refusal_is_seen_by_a_client_that_reads_while_it_sends(do
     assert body == b"too much"
 
 
+async def test_an_early_refusal_is_seen_although_the_service_resets_the_connection(door: TheDoor) -> None:
+    """What nginx or a service that is stopping does: answer, and close with unread bytes, which is a TCP reset."""
+
+    async def refuse(_: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1000)
+        writer.write(answer(b"too much", "413 Content Too Large", "connection: close\r\n"))
+        writer.close()
+
+    door.behind["intake"].behaviour = refuse
+    async with door.client() as client:
+        answers = [await client.post("/intake/x", content=b"x" * 30 * MEGABYTE) for _ in range(20)]
+
+    assert [answered.status_code for answered in answers] == [413] * 20
+
+
 async def test_an_early_refusal_is_seen_by_a_client_that_closes_after_its_request(door: TheDoor) -> None:
     """urllib sends `Connection: close` and all of its body before it reads; a reset would hide the answer."""
 
@@ -279,7 +294,7 @@ async def test_a_service_that_is_away_is_named_and_found_again_when_it_is_back(d
     assert away.headers["retry-after"]
     problem = away.json()
     assert (problem["type"], problem["status"], problem["service"]) == ("/problems/service-away", 503, "notification")
-    assert "Nothing was sent" in problem["detail"]
+    assert "nothing was sent" in problem["detail"]
     assert problem["do"]
     assert page.status_code == 503
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -525,6 +540,7 @@ async def test_an_unknown_address_says_what_addresses_there_are(door: TheDoor) -
     assert for_programs.headers["content-type"] == "application/problem+json"
     assert for_programs.json()["type"] == "/problems/unknown-address"
     assert "Không có gì ở địa chỉ này" in for_people.text
+    assert for_people.headers["date"]
     assert "<script>" not in for_people.text
 
 
@@ -544,9 +560,8 @@ async def test_the_door_is_ready_when_all_four_are_and_names_those_that_are_not(
         await door.behind["mail"].start()
 
     assert (ready.status_code, live.status_code) == (200, 200)
-    assert list(ready.json()["services"]) == ["intake", "routing", "notification", "reporting"]
     assert not_ready.status_code == 503
-    assert not_ready.json()["detail"] == "Not ready: routing (not ready), reporting (away)"
+    assert not_ready.json()["reasons"] == ["routing_not_ready", "reporting_away"]
 
 
 async def test_the_front_page_links_what_there_is_in_two_languages(door: TheDoor) -> None:
@@ -577,3 +592,14 @@ async def test_a_door_that_is_told_to_stop_ends_while_a_live_stream_is_open() ->
 async def _in_parts(*parts: bytes) -> AsyncIterator[bytes]:
     for part in parts:
         yield part
+
+
+async def test_a_service_that_stops_listening_in_the_middle_of_a_body_is_504() -> None:
+    async def read_nothing(_: Asked, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    async with a_door(DOOR_ANSWER_SECONDS="0.3") as door, door.client() as client:
+        door.behind["intake"].behaviour = read_nothing
+        answered = await client.post("/intake/x", content=b"x" * 30 * MEGABYTE)
+
+    assert answered.status_code == 504

@@ -2,7 +2,6 @@
 
 import pytest
 
-from deploy.door.app import prefers_html
 from deploy.door.fields import Fields, request_fields, response_fields
 
 
@@ -112,20 +111,3 @@ def test_the_development_actor_passes_only_when_asked_on_this_machine(
     kept = sent_on(("x-dev-actor", "id=officer-7; unit=H41.NN.01; roles=desk"), *others, peer=peer, host=host)
 
     assert ("x-dev-actor" in kept) is passes
-
-
-@pytest.mark.parametrize(
-    ("accept", "html"),
-    [
-        ("", False),
-        ("*/*", False),
-        ("application/json", False),
-        ("application/problem+json, text/html;q=0.5", False),
-        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
-        ("TEXT/HTML ; Q=0.9", True),
-        ("text/html;q=0", False),
-        ("text/html;q=x", False),
-    ],
-)
-def test_a_browser_gets_a_page_and_a_program_gets_json(accept: str, html: bool) -> None:
-    assert prefers_html(accept) is html

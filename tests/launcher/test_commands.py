@@ -1,4 +1,7 @@
 import json
+import socket
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,9 +9,11 @@ from typer.testing import CliRunner
 
 from deploy.cli import build
 from deploy.commands import running
+from deploy.launcher import process, state
 from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import SERVICES, Layout
 from deploy.launcher.postgres import Databases
+from deploy.launcher.process import Program
 from deploy.launcher.programs import External, service
 
 cli = CliRunner()
@@ -48,6 +53,32 @@ def test_a_wrong_setting_is_one_sentence_and_exit_code_1(elsewhere: dict[str, st
 
     assert told.exit_code == 1
     assert told.stderr == "✗ LIENTHONG_PORT is 'door': set it to a number from 1024 to 65525.\n"
+
+
+def test_a_busy_port_is_one_sentence_and_nothing_is_left_behind(elsewhere: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+
+        told = cli.invoke(build(), ["up"], env={**elsewhere, "LIENTHONG_PORT": port})
+
+    place = Layout.of(elsewhere)
+    assert told.exit_code == 1
+    assert told.stderr.startswith(f"✗ Port {port}, meant for door, is in use by ")
+    assert state.read(place).failure in told.stderr.strip()
+    assert state.read(place).children == ()
+    assert not place.postgres.exists()
+
+
+def test_what_a_killed_supervisor_left_is_ended_by_down(place: Layout, a_program: Callable[..., Program]) -> None:
+    place.var.mkdir()
+    left = process.start(a_program("left", "mark.touch(); time.sleep(600)"), place)
+    state.write(place, state.State(supervisor=replace(left.entry, birth="gone:1"), children=(left.entry,)))
+
+    told = cli.invoke(build(), ["down"], env={"LIENTHONG_VAR": str(place.var)})
+
+    assert "an earlier run was killed; ending what it left: left" in told.stdout
+    assert not left.is_alive()
+    assert state.read(place) == state.State()
 
 
 def test_wrong_usage_is_exit_code_2() -> None:

@@ -1,0 +1,275 @@
+"""Notification: load, decide, save, announce. Ends with the table of what is heard."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from pydantic import ValidationError
+
+from services.notification import store
+from services.notification.rules import sending, telling
+from services.notification.values import (
+    EMAIL,
+    Accepted,
+    Claimed,
+    Contact,
+    Dossier,
+    GiveBack,
+    GiveUp,
+    Known,
+    Named,
+    Outcome,
+    Postponed,
+    Refused,
+    Sent,
+    TryAgain,
+    Unknown,
+    Unsendable,
+)
+from shared import journal
+from shared.bus import Hearer, Hears, Waiting, decide_all
+from shared.bus.fates import ToBury
+from shared.bus.hearing import bury
+from shared.envelope import LARGEST_BODY, Cause, Heard, Record
+from shared.events import (
+    CONTACT,
+    ContactGiven,
+    DeadlinePassed,
+    DossierReceived,
+    DossierWithdrawn,
+    FeeRequested,
+    NoticeFailed,
+    NoticeSent,
+    ProcedurePublished,
+    ResultHandedOver,
+    ResultReady,
+    Service,
+    SupplementRequested,
+    UnitPublished,
+)
+from shared.journal import Saying, Stream
+from shared.seal import DataKey, Keyring, open_sealed
+from shared.store import Database, Transaction
+
+log = logging.getLogger(__name__)
+
+CONTACT_PURPOSE: Final = "contact"
+
+
+# --- hearing -------------------------------------------------------------------------------------------------------
+
+
+async def hear(tx: Transaction, _: dict[str, Stream], events: Sequence[Heard]) -> list[Waiting]:
+    """Keep names, then decide what the citizens of the batch's dossiers are told. Nothing is said before it is sent."""
+    await _keep_names(tx, events)
+    mine = [one for one in events if type(one.event) in HEARS]
+    if not mine:
+        return []
+    subjects = {one.subject for one in mine}
+    dossiers = await store.dossiers(tx, subjects)
+    decided = decide_all(dossiers, mine, HEARS, await _known(tx, subjects, dossiers.values(), mine))
+    await store.save_dossiers(tx, decided.changed.values())
+    return decided.waiting
+
+
+async def _keep_names(tx: Transaction, events: Sequence[Heard]) -> None:
+    units = [
+        Named(one.event.code, one.version, one.event.name) for one in events if isinstance(one.event, UnitPublished)
+    ]
+    if units:
+        await store.save_units(tx, units)
+    procedures = [
+        Named(one.event.code, one.version, one.event.name)
+        for one in events
+        if isinstance(one.event, ProcedurePublished)
+    ]
+    if procedures:
+        await store.save_procedures(tx, procedures)
+
+
+async def _known(
+    tx: Transaction, subjects: set[str], dossiers: Iterable[Dossier], events: Sequence[Heard]
+) -> Known:
+    units = {one.unit for one in dossiers} | {
+        one.event.unit for one in events if isinstance(one.event, DossierReceived | ResultReady)
+    }
+    procedures = {one.event.procedure for one in events if isinstance(one.event, DossierReceived)}
+    return Known(
+        await store.units(tx, units),
+        await store.procedures(tx, procedures) if procedures else {},
+        await store.contact_states(tx, subjects),
+    )
+
+
+# --- contacts ----------------------------------------------------------------------------------------------------------
+
+
+async def hear_contacts(tx: Transaction, records: Sequence[Record]) -> list[str]:
+    """Keep the highest version of each contact; a tombstone erases. Returns the keys under which somebody may wait."""
+    newest: dict[str, Contact] = {}
+    dead: list[ToBury] = []
+    for record in records:
+        contact = _contact(record)
+        if isinstance(contact, ToBury):
+            dead.append(contact)
+            continue
+        there = newest.get(contact.dossier)
+        if there is None or (there.version, there.sealed is None) < (contact.version, contact.sealed is None):
+            newest[contact.dossier] = contact
+    if newest:
+        await store.save_contacts(tx, newest.values())
+    if dead:
+        await bury(tx, dead)
+    return [f"contact:{dossier}" for dossier in newest]
+
+
+def _contact(record: Record) -> Contact | ToBury:
+    try:
+        dossier = (record.key or b"").decode("ascii")
+        version = int(dict(record.headers)["ce_streamversion"])
+    except (ValueError, KeyError):
+        return _dead(record, "key or version that cannot be read")
+    if len(dossier) != 36 or not dossier.isprintable() or not 1 <= version <= 2**31 - 1:
+        return _dead(record, "key or version out of range")
+    if not record.body:
+        return Contact(dossier, version, None, None)
+    if len(record.body) > LARGEST_BODY:
+        return _dead(record, "oversized body")
+    try:
+        given = ContactGiven.model_validate_json(record.body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return _dead(record, f"{first['loc'][0] if first['loc'] else 'body'}: {first['type']}")
+    if given.version != version:
+        return _dead(record, "version of the body is not that of the header")
+    if not given.sealed or not given.wrapped_key or "\x00" in given.sealed + given.wrapped_key:
+        return _dead(record, "nothing that could be opened")
+    return Contact(dossier, version, given.wrapped_key, given.sealed)
+
+
+def _dead(record: Record, reason: str) -> ToBury:
+    # Without its body: an erasure destroys every copy of the wrapped key, and this table is none that it would look at.
+    # The way out is to publish the contact again.
+    return ToBury(replace(record, body=None), reason)
+
+
+# --- sending -------------------------------------------------------------------------------------------------------------
+
+
+def address_of(keyring: Keyring, claimed: Claimed) -> str | Unsendable:
+    """The citizen's e-mail address, opened for this moment. Never logged, never stored."""
+    contact = claimed.contact
+    if contact is None:
+        return Unsendable("cannot_open_contact")
+    if contact.wrapped_key is None or contact.sealed is None:
+        return Unsendable("contact_erased")
+    key = keyring.unwrap(claimed.dossier, contact.wrapped_key)
+    opened = open_sealed(key, CONTACT_PURPOSE, contact.sealed) if isinstance(key, DataKey) else None
+    if not isinstance(opened, bytes):
+        return Unsendable("cannot_open_contact")
+    try:
+        given = json.loads(opened)
+    except ValueError:
+        return Unsendable("cannot_open_contact")
+    address = given.get(EMAIL) if isinstance(given, dict) else None
+    return address if isinstance(address, str) and address else Unsendable("no_email_address")
+
+
+async def record_outcome(database: Database, claimed: Claimed, outcome: Outcome) -> None:
+    """Write down what came of an attempt, and announce a notice's end in the same transaction.
+
+    An attempt whose lease ran out meanwhile may still come back: if it was accepted, the notice was sent; anything else
+    of it is left to the attempt that took its place.
+    """
+    verdict = sending.judge(outcome, claimed.attempt)
+    async with database.transaction() as tx:
+        locked = await journal.lock(tx, [claimed.dossier])
+        standing = await store.notice_standing(tx, claimed.id, claimed.attempt)
+        await _end_attempt(tx, claimed, outcome)
+        is_open = standing.state in {"waiting", "sending"}
+        is_ours = standing.state == "sending" and standing.attempts == claimed.attempt
+        saying: NoticeSent | NoticeFailed | None = None
+        if isinstance(verdict, Sent) and is_open:
+            await store.close_notice(tx, claimed.id, "sent", None)
+            saying = NoticeSent(
+                notice=claimed.id,
+                template=claimed.template.value,
+                channel=EMAIL,
+                attempts=standing.attempts,
+                maybe_repeated=standing.maybe_repeated,
+            )
+        elif isinstance(verdict, GiveUp) and is_ours:
+            await store.close_notice(tx, claimed.id, "failed", verdict.reason)
+            saying = NoticeFailed(
+                notice=claimed.id,
+                template=claimed.template.value,
+                channel=EMAIL,
+                attempts=standing.attempts,
+                reason=verdict.reason,
+            )
+        elif isinstance(verdict, TryAgain) and is_ours:
+            await store.postpone_notice(tx, claimed.id, verdict.after, standing.attempts)
+        elif isinstance(verdict, GiveBack) and is_ours:
+            await store.postpone_notice(tx, claimed.id, timedelta(0), standing.attempts - 1)
+        if saying is not None:
+            said = Saying(
+                claimed.dossier,
+                saying,
+                await journal.instant(tx),
+                because=Cause(Service(claimed.source), claimed.version),
+            )
+            await journal.announce(tx, Service.NOTIFICATION, locked, [journal.in_order(locked, said)])
+    _log(claimed, outcome, saying)
+
+
+async def _end_attempt(tx: Transaction, claimed: Claimed, outcome: Outcome) -> None:
+    name = sending.outcome_name(outcome)
+    if name is None:
+        await store.drop_attempt(tx, claimed.id, claimed.attempt)
+        return
+    code = outcome.code if isinstance(outcome, Accepted | Refused | Postponed) else None
+    reason = outcome.reason if isinstance(outcome, Unknown | Unsendable) else None
+    await store.end_attempt(tx, claimed.id, claimed.attempt, name, code, reason)
+
+
+def _log(claimed: Claimed, outcome: Outcome, said: NoticeSent | NoticeFailed | None) -> None:
+    fields = {
+        "notice": claimed.id,
+        "dossier": claimed.dossier,
+        "template": claimed.template.value,
+        "attempt": claimed.attempt,
+    }
+    if isinstance(said, NoticeSent):
+        log.info("notice_sent", extra={**fields, "maybe_repeated": said.maybe_repeated})
+    elif isinstance(said, NoticeFailed):
+        log.error("notice_failed", extra={**fields, "reason": said.reason})
+    elif isinstance(outcome, Postponed | Unknown):
+        log.warning("notice_postponed", extra={**fields, "outcome": sending.outcome_name(outcome)})
+
+
+# --- what is heard ---------------------------------------------------------------------------------------------------
+
+HEARS: Final[Hears[Dossier, Known]] = {
+    DossierReceived: telling.received,
+    ResultHandedOver: telling.result_handed_over,
+    SupplementRequested: telling.supplement_requested,
+    FeeRequested: telling.fee_requested,
+    DeadlinePassed: telling.deadline_passed,
+    ResultReady: telling.result_ready,
+    DossierWithdrawn: telling.withdrawn,
+}
+
+
+def hearer() -> Hearer:
+    """The whole of what notification listens to: the table above, names of units and procedures, and contacts."""
+    return Hearer(
+        Service.NOTIFICATION,
+        frozenset(HEARS) | {ProcedurePublished, UnitPublished},
+        hear,
+        states={CONTACT: hear_contacts},
+    )

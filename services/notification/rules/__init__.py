@@ -1,0 +1,1 @@
+"""Notification's rules: pure functions on frozen values; ``now`` is an argument."""

@@ -1,0 +1,159 @@
+-- name: dossiers
+-- What is known of some dossiers.   $1 dossiers
+SELECT dossier, origin, as_of, code, procedure, receiving_unit, channel, calendar, received, promise,
+       withdrawal_requested, handed_over, phase, stage, run, unit, officer, stage_due, due, generation,
+       supplements, closed, stage_near, stage_late, dossier_near, dossier_late, notices_sent, notices_failed,
+       status, standing, ended
+  FROM dossier_now WHERE dossier = ANY($1::text[]);
+
+-- name: change_dossiers
+-- Dossiers of which something new was heard; the columns of `dossiers` in their order.   $1 dossier, $2 origin, $3 as_of, $4 code, $5 procedure, $6 receiving_unit, $7 channel, $8 calendar, $9 received, $10 promise, $11 withdrawal_requested, $12 handed_over, $13 phase, $14 stage, $15 run, $16 unit, $17 officer, $18 stage_due, $19 due, $20 generation, $21 supplements, $22 closed, $23 stage_near, $24 stage_late, $25 dossier_near, $26 dossier_late, $27 notices_sent, $28 notices_failed, $29 status, $30 standing, $31 ended
+UPDATE dossier_now
+   SET origin = g.origin, as_of = g.as_of, code = g.code, procedure = g.procedure, receiving_unit = g.receiving_unit,
+       channel = g.channel, calendar = g.calendar, received = g.received, promise = g.promise,
+       withdrawal_requested = g.withdrawal_requested, handed_over = g.handed_over, phase = g.phase, stage = g.stage,
+       run = g.run, unit = g.unit, officer = g.officer, stage_due = g.stage_due, due = g.due,
+       generation = g.generation, supplements = g.supplements, closed = g.closed, stage_near = g.stage_near,
+       stage_late = g.stage_late, dossier_near = g.dossier_near, dossier_late = g.dossier_late,
+       notices_sent = g.notices_sent, notices_failed = g.notices_failed, status = g.status, standing = g.standing,
+       ended = g.ended
+  FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+              $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[],
+              $13::smallint[], $14::text[], $15::int[], $16::text[], $17::text[], $18::timestamptz[],
+              $19::timestamptz[], $20::int[], $21::int[], $22::timestamptz[], $23::boolean[],
+              $24::boolean[], $25::boolean[], $26::boolean[], $27::int[], $28::int[], $29::smallint[],
+              $30::text[], $31::timestamptz[])
+       AS g (dossier, origin, as_of, code, procedure, receiving_unit, channel, calendar, received, promise,
+             withdrawal_requested, handed_over, phase, stage, run, unit, officer, stage_due, due,
+             generation, supplements, closed, stage_near, stage_late, dossier_near, dossier_late,
+             notices_sent, notices_failed, status, standing, ended)
+ WHERE dossier_now.dossier = g.dossier;
+
+-- name: save_procedures
+-- intake's catalogue; a lower version never replaces a higher one.   $1 codes, $2 versions, $3 names, $4 sectors, $5 levels; ascending
+INSERT INTO procedure (code, version, name, sector, level)
+SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[])
+ON CONFLICT (code) DO UPDATE
+   SET version = excluded.version, name = excluded.name, sector = excluded.sector, level = excluded.level
+ WHERE procedure.version < excluded.version;
+
+-- name: save_units
+-- routing's units; a lower version never replaces a higher one.   $1 codes, $2 versions, $3 names, $4 levels, $5 parents, $6 calendars; ascending
+INSERT INTO unit (code, version, name, level, parent, calendar)
+SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[])
+ON CONFLICT (code) DO UPDATE
+   SET version = excluded.version, name = excluded.name, level = excluded.level, parent = excluded.parent,
+       calendar = excluded.calendar
+ WHERE unit.version < excluded.version;
+
+-- name: save_calendars
+-- routing's calendars; a lower version never replaces a higher one.   $1 codes, $2 versions, $3 zones; ascending
+INSERT INTO calendar (code, version, zone) SELECT * FROM unnest($1::text[], $2::int[], $3::text[])
+ON CONFLICT (code) DO UPDATE SET version = excluded.version, zone = excluded.zone
+ WHERE calendar.version < excluded.version;
+
+-- name: cells
+-- Live dossiers counted by everything that the picture of now is made of.   $1 now
+SELECT coalesce(now.unit, now.receiving_unit) AS unit, CASE WHEN now.ended IS NULL THEN now.stage END AS stage,
+       now.status, now.standing, now.dossier_late,
+       now.standing = 'done'
+       AND (now.ended AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date
+         = ($1::timestamptz AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date AS done_today,
+       count(*)::int AS count
+  FROM dossier_now AS now LEFT JOIN calendar ON calendar.code = now.calendar
+ WHERE now.origin IS NULL
+ GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- name: recounted_cells
+-- The same from the timeline alone.   $1 now
+SELECT unit, CASE WHEN ended IS NULL THEN stage END AS stage, status, standing, dossier_late,
+       standing = 'done' AND (ended AT TIME ZONE zone)::date = ($1::timestamptz AT TIME ZONE zone)::date AS done_today,
+       count(*)::int AS count
+  FROM standing_on('infinity', 'infinity')
+ GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- name: counts
+-- What a report of a period counts, as of its last day.   $1 from, $2 to, $3 known on
+WITH dated AS (
+    SELECT channel, status, (received AT TIME ZONE zone)::date AS received_on, (ended AT TIME ZONE zone)::date AS ended_on,
+           (due AT TIME ZONE zone)::date AS due_on
+      FROM standing_on($2::date, $3::timestamptz) WHERE received IS NOT NULL
+), placed AS (
+    SELECT *, received_on >= $1::date AS is_new, ended_on >= $1::date AS ended_now, ended_on IS NULL AS is_open,
+           status IN (9, 10) AS is_done
+      FROM dated
+)
+SELECT count(*) FILTER (WHERE NOT is_new AND (is_open OR ended_now))::int AS carried_over,
+       count(*) FILTER (WHERE is_new AND channel = 'desk')::int AS received_at_desk,
+       count(*) FILTER (WHERE is_new AND channel = 'online')::int AS received_online,
+       count(*) FILTER (WHERE is_new AND channel = 'post')::int AS received_by_post,
+       count(*) FILTER (WHERE is_done AND ended_now AND ended_on < due_on)::int AS finished_early,
+       count(*) FILTER (WHERE is_done AND ended_now AND coalesce(ended_on = due_on, true))::int AS finished_on_time,
+       count(*) FILTER (WHERE is_done AND ended_now AND ended_on > due_on)::int AS finished_late,
+       count(*) FILTER (WHERE status IN (2, 4) AND coalesce(due_on >= $2::date, true))::int AS in_process_within,
+       count(*) FILTER (WHERE status IN (2, 4) AND due_on < $2::date)::int AS in_process_overdue,
+       count(*) FILTER (WHERE status = 5)::int AS waiting_for_supplement,
+       count(*) FILTER (WHERE status = 6)::int AS waiting_for_fee,
+       count(*) FILTER (WHERE status = 7 AND ended_now)::int AS withdrawn
+  FROM placed;
+
+-- name: found_dossiers
+-- The dossiers behind a figure, the most urgent first, with how many there are in all. $1 origin or NULL (live), $2 unit, $3 stage, $4 status, $5 standing, $6 whether the promise was broken, $7 beginning of the code, $8 whether only of those finished today, $9 now, $10 skip, $11 how many; NULL: any
+SELECT now.dossier, now.code, now.procedure, procedure.name AS procedure_name, now.channel, now.received, now.promise,
+       coalesce(now.due, now.promise) AS due, now.status, now.standing, now.stage,
+       coalesce(now.unit, now.receiving_unit) AS unit, now.officer, now.stage_due, now.ended, now.dossier_late,
+       now.withdrawal_requested IS NOT NULL AND now.ended IS NULL AS withdrawal_requested, now.as_of,
+       count(*) OVER ()::int AS total
+  FROM dossier_now AS now
+  LEFT JOIN procedure ON procedure.code = now.procedure
+  LEFT JOIN calendar ON calendar.code = now.calendar
+ WHERE now.origin IS NOT DISTINCT FROM $1
+   AND ($2::text IS NULL OR coalesce(now.unit, now.receiving_unit) = $2)
+   AND ($3::text IS NULL OR (now.stage = $3 AND now.ended IS NULL))
+   AND ($4::smallint IS NULL OR now.status = $4)
+   AND ($5::text IS NULL OR now.standing = $5
+        OR ($5 = 'open' AND now.standing IN ('on_time', 'near', 'late', 'paused')))
+   AND ($6::boolean IS NULL OR now.dossier_late = $6)
+   AND ($7::text IS NULL OR (now.code >= $7 AND now.code < $7 || chr(1114111)))
+   AND (NOT $8::boolean
+        OR (now.standing = 'done' AND (now.ended AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date
+                                    = ($9::timestamptz AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date))
+ ORDER BY now.ended DESC NULLS FIRST, least(now.stage_due, coalesce(now.due, now.promise)), now.dossier
+OFFSET $10 LIMIT $11;
+
+-- name: entries
+-- What was heard of a dossier, in the order in which it happened.   $1 dossier
+SELECT dossier, source, version, type, time, recorded, origin, actor, unit, stage, run, officer, late, detail
+  FROM timeline WHERE dossier = $1
+ ORDER BY time, recorded, array_position(ARRAY['intake', 'routing', 'notification'], source), version;
+
+-- name: steps
+-- The steps of a dossier, in order.   $1 dossier
+SELECT dossier, source, version, type, time, recorded, origin, actor, unit, stage, run, officer, late, detail
+  FROM timeline WHERE dossier = $1 AND source = 'routing' AND type = 'StageStarted' ORDER BY version;
+
+-- name: latest
+-- The latest of what was recorded of live dossiers.   $1 how many
+SELECT dossier, source, version, type, time, recorded, origin, actor, unit, stage, run, officer, late, detail
+  FROM timeline WHERE origin IS NULL ORDER BY recorded DESC LIMIT $1;
+
+-- name: recorded_until
+-- When the latest was recorded that is known here of live dossiers.
+SELECT max(recorded) FROM timeline WHERE origin IS NULL;
+
+-- name: history
+-- Replayed dossiers and their steps, by the record that they come from.
+SELECT dossier.origin, dossier.count AS dossiers, coalesce(step.count, 0)::int AS steps, step.first, step.last
+  FROM (SELECT origin, count(*)::int FROM dossier_now WHERE origin IS NOT NULL GROUP BY origin) AS dossier
+  LEFT JOIN (SELECT origin, count(*)::int, min(time) AS first, max(time) AS last FROM timeline
+              WHERE origin IS NOT NULL AND type = 'StageStarted' GROUP BY origin) AS step ON step.origin = dossier.origin
+ ORDER BY dossier.origin;
+
+-- name: units
+-- Names of the units, from the province down, as Vietnamese sort.
+SELECT code, name FROM unit
+ ORDER BY array_position(ARRAY['province', 'town', 'commune', 'replay'], level), name COLLATE "vi-x-icu", code;
+
+-- name: procedure_name
+-- The name of a procedure.   $1 code
+SELECT name FROM procedure WHERE code = $1;

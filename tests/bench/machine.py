@@ -1,0 +1,34 @@
+"""On what and of what a figure was taken: without it a figure says nothing."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from pathlib import Path
+
+import psutil
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def described() -> str:
+    """Processor, cores, memory, Python and the commit, with a mark when the tree differs from it."""
+    model = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    memory = psutil.virtual_memory().total // 2**30
+    return (
+        f"{model}, {psutil.cpu_count()} cores, {memory} GiB, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}; commit {_git('rev-parse', '--short', 'HEAD')}"
+        f"{' with changes' if _git('status', '--porcelain') else ''}"
+    )
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown" if arguments[0] == "rev-parse" else done.stdout.strip()

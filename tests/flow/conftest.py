@@ -1,0 +1,18 @@
+"""One river for all flow tests of a session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from deploy.launcher.layout import REPOSITORY, Layout
+from tests.flow.river import River, flowing
+
+
+@pytest.fixture(scope="session")
+async def river() -> AsyncIterator[River]:
+    """Fresh stores, fresh topics, four services, the mail catcher and the front door, seeded."""
+    async with flowing(Layout.of({}, folder=REPOSITORY / "var" / "flow", port=19080)) as running:
+        await running.seed()
+        yield running
