@@ -1,4 +1,4 @@
-"""What commands that speak to services share: where the front door is, and one sentence when something is in the way."""
+"""What commands that speak to services share: where the front door is, and a sentence when something is in the way."""
 
 from __future__ import annotations
 

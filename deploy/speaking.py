@@ -124,8 +124,8 @@ def _read(response: httpx.Response, url: str) -> Answer | Refusal:
         )
     if response.is_success:
         return said
-    kind, *told = (str(said.get(part) or "") for part in ("type", "title", "detail", "do"))
-    return Refusal(response.status_code, kind.rpartition("/")[2], *told, field=said.get("field"))
+    kind, title, detail, do = (str(said.get(part) or "") for part in ("type", "title", "detail", "do"))
+    return Refusal(response.status_code, kind.rpartition("/")[2], title, detail, do, said.get("field"))
 
 
 def _with_hint(refusal: Refusal) -> str:

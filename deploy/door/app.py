@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
 from deploy.door import problems
@@ -70,6 +71,7 @@ def _own_addresses(upstreams: Mapping[str, Upstream]) -> FastAPI:
     say_problems(app)
     pages = Pages(Path(__file__).with_name("templates"), "/door")
     pages.serve(app)
+    app.mount("/door/front", StaticFiles(directory=Path(__file__).with_name("static")), name="front")
     app.include_router(health_router(not_ready, lag))
 
     @app.get("/", include_in_schema=False)

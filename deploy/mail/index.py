@@ -47,9 +47,9 @@ class Index:
         summary = self._summaries.get(name)
         return None if summary is None else self._listed(summary)
 
-    def arrivals_of(self, message_id: str) -> tuple[MessageId, ...]:
+    def arrivals_of(self, message_id: str) -> tuple[Summary, ...]:
         """Every arrival of a Message-ID, in order."""
-        return tuple(self._arrivals.get(message_id, ()))
+        return tuple(self._summaries[name] for name in self._arrivals.get(message_id, ()))
 
     def page(self, *, to: str = "", subject: str = "", before: MessageId = "", limit: int) -> Page:
         """Up to `limit` messages that arrived before `before`, with `to` in a recipient and `subject` in the subject.

@@ -159,7 +159,7 @@ def _add_pages(app: FastAPI, pages: Pages, folder: Folder, index: Index) -> None
             "message.html",
             message=listed.summary,
             letter=letter,
-            others=[one for one in index.arrivals_of(listed.summary.message_id) if one != message],
+            others=[one for one in index.arrivals_of(listed.summary.message_id) if one.id != message],
         )
         answer.headers["content-security-policy"] += "; frame-src 'self'"
         return answer

@@ -32,7 +32,6 @@ GROUP: Final = "org:group"
 
 _READ_AT_ONCE: Final = 1 << 16
 _ATTRIBUTES: Final = frozenset({"string", "date", "int", "float", "boolean", "id"})
-_NO_ELEMENT: Final = (expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS], "no element found")
 
 # xs:dateTime with its offset; to the microsecond, which is what every store keeps.
 _DATE_TIME: Final = re.compile(
@@ -96,7 +95,7 @@ def read_log(path: Path) -> Log:
             raise BadLogError(f"The file is damaged: near line {reader.line} its check sum is wrong.") from error
         raise BadLogError("The file is not packed with gzip (a log is named ….xes.gz; `gzip` packs it).") from error
     except EOFError as error:
-        raise BadLogError(f"The file is cut off: its packed data ends in the middle, near line {reader.line}.") from error
+        raise BadLogError(f"The file is cut off: its packed data ends near line {reader.line}.") from error
     except zlib.error as error:
         raise BadLogError(f"The file is damaged: it cannot be unpacked beyond line {reader.line}.") from error
     if not unpacked:
@@ -239,9 +238,9 @@ class _Reader:
         return RecordedCase(ident, case.line, case.attributes, tuple(self._events))
 
     def _where(self, line: int, nth: int) -> str:
-        # The name of a case may stand behind its events.
-        ident = self._case.attributes.get(CASE) if self._case is not None else None
-        case = f"case {ident[:60]}" if ident is not None else f"the case at line {self._case.line if self._case else line}"
+        assert self._case is not None
+        ident = self._case.attributes.get(CASE)  # it may stand behind the events
+        case = f"the case at line {self._case.line}" if ident is None else f"case {ident[:60]}"
         return f"Event {nth} of {case} (line {line})"
 
 

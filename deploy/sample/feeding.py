@@ -97,7 +97,9 @@ async def _take(services: Speaker, step: Step, desk: Actor, received: Answer, ke
             )
         case Bring(components):
             await _until(
-                lambda: services.ask(desk, "POST", f"{door}/supplement", body={"components": list(components)}, key=key),
+                lambda: services.ask(
+                    desk, "POST", f"{door}/supplement", body={"components": list(components)}, key=key
+                ),
                 _NOT_NOW,
                 f"intake to hear that papers are missing for {received['code']}",
             )
@@ -123,7 +125,11 @@ async def _act(services: Speaker, dossier: str, action: dict[str, Any], key: str
     role = Role(seen["role"] or Role.DESK)
     holder = Actor(f"mau-{role.value}-{seen['unit'][4:6]}", role, seen["unit"])
     return await services.ask(
-        holder, "POST", f"/routing/dossiers/{dossier}/commands", body={"seen": seen["version"], "action": action}, key=key
+        holder,
+        "POST",
+        f"/routing/dossiers/{dossier}/commands",
+        body={"seen": seen["version"], "action": action},
+        key=key,
     )
 
 

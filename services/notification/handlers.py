@@ -49,6 +49,7 @@ from shared.events import (
     ResultHandedOver,
     ResultReady,
     Service,
+    SupplementReceived,
     SupplementRequested,
     UnitPublished,
 )
@@ -92,9 +93,7 @@ async def _keep_names(tx: Transaction, events: Sequence[Heard]) -> None:
         await store.save_procedures(tx, procedures)
 
 
-async def _known(
-    tx: Transaction, subjects: set[str], dossiers: Iterable[Dossier], events: Sequence[Heard]
-) -> Known:
+async def _known(tx: Transaction, subjects: set[str], dossiers: Iterable[Dossier], events: Sequence[Heard]) -> Known:
     units = {one.unit for one in dossiers} | {
         one.event.unit for one in events if isinstance(one.event, DossierReceived | ResultReady)
     }
@@ -106,7 +105,7 @@ async def _known(
     )
 
 
-# --- contacts ----------------------------------------------------------------------------------------------------------
+# --- contacts --------------------------------------------------------------------------------------------------------
 
 
 async def hear_contacts(tx: Transaction, records: Sequence[Record]) -> list[str]:
@@ -158,7 +157,7 @@ def _dead(record: Record, reason: str) -> ToBury:
     return ToBury(replace(record, body=None), reason)
 
 
-# --- sending -------------------------------------------------------------------------------------------------------------
+# --- sending ---------------------------------------------------------------------------------------------------------
 
 
 def address_of(keyring: Keyring, claimed: Claimed) -> str | Unsendable:
@@ -256,6 +255,7 @@ def _log(claimed: Claimed, outcome: Outcome, said: NoticeSent | NoticeFailed | N
 
 HEARS: Final[Hears[Dossier, Known]] = {
     DossierReceived: telling.received,
+    SupplementReceived: telling.supplement_received,
     ResultHandedOver: telling.result_handed_over,
     SupplementRequested: telling.supplement_requested,
     FeeRequested: telling.fee_requested,

@@ -131,12 +131,12 @@ async def add_notices(tx: Transaction, ordered: Sequence[Dossier]) -> None:
     )
 
 
-# --- sending -----------------------------------------------------------------------------------------------------------
+# --- sending ---------------------------------------------------------------------------------------------------------
 
 
 async def take_due_notices(tx: Transaction, count: int, lease: timedelta) -> list[Claimed]:
     """Claim notices that are due and begin an attempt of each, in one transaction; with what is needed to send them."""
-    rows = await tx.fetch(_sql["claim_notices"], count, lease)
+    rows = await tx.fetch(_sql["take_due_notices"], count, lease)
     if not rows:
         return []
     ids = [row["id"] for row in rows]
@@ -199,7 +199,7 @@ async def postpone_notice(tx: Transaction, notice: str, after: timedelta, attemp
     await tx.execute(_sql["postpone_notice"], notice, after, attempts)
 
 
-# --- looking -----------------------------------------------------------------------------------------------------------
+# --- looking ---------------------------------------------------------------------------------------------------------
 
 
 async def notices_of(tx: Transaction, dossier: str) -> list[Notice]:

@@ -22,6 +22,7 @@ class Template(StrEnum):
 
     RECEIVED = "received"
     SUPPLEMENT_REQUESTED = "supplement_requested"
+    SUPPLEMENT_RECEIVED = "supplement_received"
     FEE_REQUESTED = "fee_requested"
     LATE_APOLOGY = "late_apology"
     RESULT_READY = "result_ready"

@@ -96,7 +96,15 @@ def router(database: Database) -> APIRouter:
         demand(who, Action.READ_REPORT, None)
         told = await handlers.tell(database, dossier)
         if told is None:
-            raise RefusedError(unknown_dossier())
+            raise RefusedError(
+                Problem(
+                    404,
+                    "unknown-dossier",
+                    "Reporting has not heard of this dossier",
+                    "nothing was heard of a dossier with this id",
+                    "check the id; if it was received just now, try again in a few seconds",
+                )
+            )
         return _told(told)
 
     @routes.get("/counts")
@@ -120,17 +128,6 @@ def router(database: Database) -> APIRouter:
         return _counts(period, counts)
 
     return routes
-
-
-def unknown_dossier() -> Problem:
-    """Nothing was heard of it."""
-    return Problem(
-        404,
-        "unknown-dossier",
-        "Reporting has not heard of this dossier",
-        "nothing was heard of a dossier with this id",
-        "check the id; if it was received just now, try again in a few seconds",
-    )
 
 
 def _tally(tally: Tally) -> dict[str, int]:

@@ -115,6 +115,12 @@ async def look(database: Database, *, latest: int = 0) -> Now:
         )
 
 
+async def unit_names(database: Database) -> dict[str, str]:
+    """Names of the units by code, in the order in which people read them."""
+    async with database.pool.acquire() as connection:
+        return await store.units(connection)
+
+
 async def past(database: Database) -> list[History]:
     """What replayed records brought."""
     async with database.pool.acquire() as connection:

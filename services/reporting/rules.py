@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from services.reporting.values import Cell, Dossier, Entry, Picture, Standing, Status, Tally
 from shared.bus import Decided
@@ -27,6 +27,8 @@ from shared.events import (
     StageStarted,
     SupplementRequested,
 )
+
+Deadline: Final = DeadlineNear | DeadlineReached | DeadlinePassed
 
 # --- one event --------------------------------------------------------------------------------------------------------
 
@@ -207,22 +209,17 @@ def standing_of(dossier: Dossier) -> Standing:
 def entry_of(heard: Heard) -> Entry:
     """The line that an event makes in its dossier's timeline. A hand-over is the giver's: so is its lateness."""
     event = heard.event
-    unit = stage = run = officer = late = None
-    match event:
-        case DossierReceived():
-            unit = event.unit
-        case StageStarted():
-            unit, stage, run, officer = event.unit, event.stage, event.run, event.officer
-        case HandedOver():
-            unit, stage, run, officer, late = event.giver, event.stage, event.run, event.giver_officer, event.late
-        case DeadlinePassed():
-            unit, run, late = event.unit, event.run, True
-        case DeadlineNear() | DeadlineReached():
-            unit, run = event.unit, event.run
-        case ResultReady():
-            unit, run, late = event.unit, event.run, event.late
-        case _:
-            run = getattr(event, "run", None)
+    unit = stage = officer = late = None
+    if isinstance(event, DossierReceived | StageStarted | ResultReady | Deadline):
+        unit = event.unit
+    if isinstance(event, StageStarted):
+        stage, officer = event.stage, event.officer
+    elif isinstance(event, HandedOver):
+        unit, stage, officer, late = event.giver, event.stage, event.giver_officer, event.late
+    elif isinstance(event, ResultReady):
+        late = event.late
+    elif isinstance(event, DeadlinePassed):
+        late = True
     return Entry(
         heard.subject,
         heard.source,
@@ -234,7 +231,7 @@ def entry_of(heard: Heard) -> Entry:
         heard.actor,
         unit,
         stage,
-        run,
+        getattr(event, "run", None),
         officer,
         late,
         event.model_dump_json(exclude_defaults=True),

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from shared.envelope import Envelope, Heard, Malformed, Record, UnknownWord, Unreadable
 from shared.events import Event, Service
 
 Stream: TypeAlias = tuple[str, Service]
+
+_RIVER: Final = {service: place for place, service in enumerate(Service)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,14 @@ def sort_out(
         for queue in streams.values():
             if len(queue) > 1:
                 queue.sort(key=lambda one: one.envelope.version)
-        _advance(fates, streams, hears, sources)
+        # In the river's order: nearer the source first. What names no cause (an officer's command about a dossier that
+        # was received in the same batch) then meets what it builds on.
+        _advance(fates, dict(sorted(streams.items(), key=_along_the_river)), hears, sources)
     return fates
+
+
+def _along_the_river(item: tuple[Stream, list[Candidate]]) -> int:
+    return _RIVER[item[0][1]]
 
 
 def _advance(

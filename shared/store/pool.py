@@ -37,8 +37,6 @@ _TRANSIENT = (
     asyncpg.TooManyConnectionsError,
     asyncpg.InsufficientResourcesError,
     asyncpg.QueryCanceledError,
-    # asyncpg says InterfaceError for a connection that was closed under it.
-    asyncpg.InterfaceError,
     OSError,
     TimeoutError,
     asyncio.IncompleteReadError,
@@ -47,6 +45,10 @@ _TRANSIENT = (
 
 def is_transient(error: BaseException) -> bool:
     """True for deadlock, lock timeout, a lost or refused connection, no space: the same work may be tried again."""
+    if isinstance(error, asyncpg.InterfaceError):
+        # asyncpg says InterfaceError for a connection that was closed under it, but also for a value that fits no
+        # column: that one would fail for ever.
+        return "clos" in str(error) or "released back" in str(error)
     return isinstance(error, _TRANSIENT)
 
 

@@ -1,8 +1,8 @@
 """The SMTP provider: a few connections, kept and used again; what it answers becomes an `Outcome`.
 
-Replies are judged by where they come (RFC 5321, 3.3 and 4.2). Before a recipient was named, a refusal concerns us or the
-provider, whomever the letter is for: the provider is *away*. At RCPT and DATA it concerns this letter: 4xx is for now,
-5xx for good. A connection lost once the text may have gone out leaves the outcome *unknown* (RFC 1047: the
+Replies are judged by where they come (RFC 5321, 3.3 and 4.2). Before a recipient was named, a refusal concerns us or
+the provider, whomever the letter is for: the provider is *away*. At RCPT and DATA it concerns this letter: 4xx is for
+now, 5xx for good. A connection lost once the text may have gone out leaves the outcome *unknown* (RFC 1047: the
 provider may have taken it). Texts of replies are never kept: they may quote the address.
 """
 
@@ -105,7 +105,6 @@ class Mail:
 
     async def _mail(self, connection: SMTP, *, utf8: bool) -> SMTP | Unsendable:
         try:
-            await connection.ehlo() if not connection.last_ehlo_response else None
             if utf8 and not connection.supports_extension("smtputf8"):
                 self._idle.append(connection)
                 return Unsendable("address_needs_smtputf8")

@@ -47,7 +47,8 @@ def judge(outcome: Outcome, attempt: int) -> Verdict:
 
 def pause_after(attempt: int) -> timedelta:
     """How long to wait after the n-th attempt (from 1): a minute, four times as long each time, four hours at most."""
-    return min(_FIRST_PAUSE * 4 ** min(attempt - 1, 10), _LONGEST_PAUSE)
+    times: int = 4 ** min(attempt - 1, 10)
+    return min(_FIRST_PAUSE * times, _LONGEST_PAUSE)
 
 
 def outcome_name(outcome: Outcome) -> AttemptOutcome | None:

@@ -21,6 +21,7 @@ from shared.events import (
     ResultHandedOver,
     ResultReady,
     Scope,
+    SupplementReceived,
     SupplementRequested,
 )
 
@@ -71,6 +72,12 @@ def supplement_requested(dossier: Dossier | None, heard: Heard, known: Known) ->
     """Papers are missing (status 5): where to bring them."""
     assert isinstance(heard.event, SupplementRequested)
     return _told_with_unit(dossier, heard, known, Template.SUPPLEMENT_REQUESTED)
+
+
+def supplement_received(dossier: Dossier | None, heard: Heard, known: Known) -> Decision[Dossier]:
+    """Missing papers came in: that they are here, and that the clock runs again."""
+    assert isinstance(heard.event, SupplementReceived)
+    return _told_with_unit(dossier, heard, known, Template.SUPPLEMENT_RECEIVED)
 
 
 def fee_requested(dossier: Dossier | None, heard: Heard, known: Known) -> Decision[Dossier]:

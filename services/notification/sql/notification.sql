@@ -51,7 +51,7 @@ SELECT given.id, given.dossier, given.source, given.version, given.template, giv
  ORDER BY given.place
 ON CONFLICT (source, dossier, version, channel) DO NOTHING;
 
--- name: claim_notices
+-- name: take_due_notices
 -- Takes due notices for a while, of each dossier the earliest unsent one.   $1 how many, $2 for how long
 WITH due AS (
     SELECT notice.id FROM notice

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Final
 
-from services.routing.values import Entry, Journey, Rung, Timer
+from services.routing.values import Entry, Journey, Timer
 from shared.calendar import WorkingCalendar, due_with_credit, is_late
 from shared.events import Scope
 
@@ -53,10 +53,32 @@ def timers(journey: Journey, calendar: WorkingCalendar, since: datetime) -> tupl
     """
     if journey.state != "moving" or journey.origin is not None:
         return ()
-    near_of_stage = timedelta(minutes=journey.stage_budget_minutes) / _NEAR_OF_STAGE
+    return running_timers(
+        calendar,
+        since,
+        run=journey.run,
+        stage_due=journey.stage_due,
+        budget_minutes=journey.stage_budget_minutes,
+        due=journey.due,
+        generation=journey.generation,
+    )
+
+
+def running_timers(
+    calendar: WorkingCalendar,
+    since: datetime,
+    *,
+    run: int,
+    stage_due: datetime,
+    budget_minutes: int,
+    due: datetime,
+    generation: int,
+) -> tuple[Timer, ...]:
+    """The next rung of both clocks of a dossier whose clocks run."""
+    near_of_stage = timedelta(minutes=budget_minutes / _NEAR_OF_STAGE)
     return (
-        _next_rung(calendar, Scope.STAGE, journey.run, journey.stage_due, near_of_stage, journey.generation, since),
-        _next_rung(calendar, Scope.DOSSIER, 0, journey.due, NEAR_OF_DOSSIER, journey.generation, since),
+        _next_rung(calendar, Scope.STAGE, run, stage_due, near_of_stage, generation, since),
+        _next_rung(calendar, Scope.DOSSIER, 0, due, NEAR_OF_DOSSIER, generation, since),
     )
 
 
@@ -69,17 +91,18 @@ def _next_rung(
     generation: int,
     since: datetime,
 ) -> Timer:
-    rungs = _rungs(calendar, due, near)
-    rung, at = next(((rung, at) for rung, at in rungs if at > since), rungs[-1])
-    return Timer(scope, run, rung, generation, at)
+    near_at = calendar.subtract_working_time(due, near)
+    if near_at > since:
+        return Timer(scope, run, "near", generation, near_at)
+    return _later_rung(calendar, scope, run, due, generation, since)
 
 
-def _rungs(calendar: WorkingCalendar, due: datetime, near: timedelta) -> tuple[tuple[Rung, datetime], ...]:
-    return (
-        ("near", calendar.subtract_working_time(due, near)),
-        ("reached", due),
-        ("passed", passed_at(calendar, due)),
-    )
+def _later_rung(
+    calendar: WorkingCalendar, scope: Scope, run: int, due: datetime, generation: int, since: datetime
+) -> Timer:
+    if due > since:
+        return Timer(scope, run, "reached", generation, due)
+    return Timer(scope, run, "passed", generation, passed_at(calendar, due))
 
 
 def following_timer(journey: Journey, calendar: WorkingCalendar, fired: Timer, now: datetime) -> Timer | None:
@@ -87,9 +110,9 @@ def following_timer(journey: Journey, calendar: WorkingCalendar, fired: Timer, n
     if fired.rung == "passed":
         return None
     due = journey.stage_due if fired.scope is Scope.STAGE else journey.due
-    later = [(rung, at) for rung, at in _rungs(calendar, due, timedelta(0))[1:] if rung != fired.rung]
-    rung, at = next(((rung, at) for rung, at in later if at > now), later[-1])
-    return Timer(fired.scope, fired.run, rung, fired.generation, at)
+    if fired.rung == "reached":
+        return Timer(fired.scope, fired.run, "passed", fired.generation, passed_at(calendar, due))
+    return _later_rung(calendar, fired.scope, fired.run, due, fired.generation, now)
 
 
 def late(calendar: WorkingCalendar, due: datetime, at: datetime) -> bool:

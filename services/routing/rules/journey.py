@@ -13,6 +13,7 @@ from services.routing.values import (
     Journey,
     Known,
     Route,
+    Timer,
     Unit,
     Unsaved,
 )
@@ -46,18 +47,17 @@ def begin(journey: Journey | None, heard: Heard, known: Known) -> Decision[Journ
     level = known.procedures.get(event.procedure)
     if level is None:
         return WaitsFor(f"procedure:{event.procedure}")
-    fresh = _fresh(heard, event, unit)
     if unit.level == "replay":
-        return Decided(fresh)
+        return Decided(_fresh(heard, event, unit, AS_RECORDED))
     route = known.routes[level] if level in known.routes else known.routes["commune"]
-    return start_stage(replace(fresh, route=route.code), route, 0, heard.time, known, calendar)
+    return start_stage(_fresh(heard, event, unit, route.code), route, 0, heard.time, known, calendar)
 
 
-def _fresh(heard: Heard, event: DossierReceived, unit: Unit) -> Journey:
+def _fresh(heard: Heard, event: DossierReceived, unit: Unit, route: str) -> Journey:
     return Journey(
         dossier=heard.subject,
         procedure=event.procedure,
-        route=AS_RECORDED,
+        route=route,
         receiving_unit=unit.code,
         calendar=event.calendar,
         calendar_version=event.calendar_version,
@@ -103,22 +103,33 @@ def start_stage(
     budget = deadline.stage_budget(
         calendar, journey.received, journey.promise, stage.share, sum(one.share for one in route.stages)
     )
+    # Everything in one copy: a journey has many fields, and this is the path of every dossier.
+    run, generation = journey.run + 1, journey.generation + (1 if journey.run else 0)
+    unit = _place(journey, stage.place, known)
+    due = deadline.stage_due(calendar, at, budget, timedelta(0))
+    entry = Entry(journey.entries + 1, "started", run, at, stage.name, unit, officer, budget * 60)
+    timers: tuple[Timer, ...] = ()
+    if journey.origin is None:
+        timers = deadline.running_timers(
+            calendar, at, run=run, stage_due=due, budget_minutes=budget, due=journey.due, generation=generation
+        )
     started = replace(
         journey,
         stage=stage.name,
         stage_number=number,
-        run=journey.run + 1,
-        unit=_place(journey, stage.place, known),
+        run=run,
+        unit=unit,
         role=stage.role,
         officer=officer,
         stage_started=at,
         stage_budget_minutes=budget,
         stage_credit=timedelta(0),
-        stage_due=deadline.stage_due(calendar, at, budget, timedelta(0)),
-        generation=journey.generation + (1 if journey.run else 0),
+        stage_due=due,
+        generation=generation,
+        entries=entry.number,
+        last_at=max(journey.last_at, at),
+        unsaved=Unsaved((*journey.unsaved.entries, entry), timers, journey.unsaved.is_new),
     )
-    started = write(started, "started", at, seconds=budget * 60)
-    started = set_timers(started, calendar, at)
     return Decided(started, (*say, Say(said_start(started), at)))
 
 

@@ -1,0 +1,162 @@
+"""What notification does by itself: it sends. Due instants and leases are the owner database's clock, never ours."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from services.notification import handlers, store
+from services.notification.gateway import Letters, Mail
+from services.notification.rules.sending import MOST_ATTEMPTS
+from services.notification.values import Away, Claimed, Outcome, Unsendable
+from shared import telemetry
+from shared.bus.hearing import signature
+from shared.seal import Keyring
+from shared.store import Database, is_transient
+
+log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 8
+"""Letters under way at the same time, each on a connection of its own."""
+
+_SHORTEST_WAIT: Final = 0.05
+_LONGEST_WAIT: Final = 0.5
+_LONGEST_PROBE_WAIT: Final = 15.0
+_GRACE: Final = 8.0
+"""Seconds that letters under way get at the end; below what the supervisor gives the process."""
+
+
+@dataclass(slots=True)
+class Sender:
+    """Sends due notices: claims them in a short transaction, sends them with no connection held, records the outcome.
+
+    ``lease``: for how long a claim holds; longer than one sending may take. ``reachable``: whether the provider took
+    something at the last try; None before the first.
+    """
+
+    database: Database
+    keyring: Keyring
+    letters: Letters
+    mail: Mail
+    lease: timedelta
+    at_once: int = AT_ONCE
+    reachable: bool | None = None
+    away_because: str | None = None
+    _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def run(self) -> None:
+        """Send until cancelled, then finish what is under way. While the provider is away, only ask whether it is."""
+        wait, probe_wait = _SHORTEST_WAIT, 1.0
+        try:
+            while True:
+                if self.reachable is False:
+                    await asyncio.sleep(probe_wait)
+                    probe_wait = 1.0 if await self.probe() else min(probe_wait * 2, _LONGEST_PROBE_WAIT)
+                    continue
+                wait = _SHORTEST_WAIT if await self._begin() else min(wait * 1.5, _LONGEST_WAIT)
+                await self._a_while(wait)
+        finally:
+            await self._finish()
+
+    async def send_due(self) -> int:
+        """One look: sends what is due now, as much as may be under way at once; returns how many notices that were."""
+        begun = await self._begin()
+        await asyncio.gather(*self._under_way)
+        return begun
+
+    async def probe(self) -> bool:
+        """Ask whether the provider is back."""
+        self._heed(await self.mail.probe())
+        return self.reachable is True
+
+    async def _begin(self) -> int:
+        free = self.at_once - len(self._under_way)
+        if free <= 0:
+            return 0
+        try:
+            async with self.database.transaction() as tx:
+                claimed = await store.take_due_notices(tx, free, self.lease)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("sender_waits", extra={"error": signature(error)})
+            return 0
+        for one in claimed:
+            task = asyncio.create_task(self._carry(one), name=f"notice {one.id}")
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+        return len(claimed)
+
+    async def _a_while(self, seconds: float) -> None:
+        """Until the time is over or a letter is done."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            await asyncio.sleep(seconds)
+
+    async def _carry(self, claimed: Claimed) -> None:
+        """One attempt, in the trace of the event that the notice is about."""
+        with telemetry.span(
+            "send notice",
+            parent=claimed.traceparent,
+            kind=telemetry.SpanKind.CLIENT,
+            attributes={"lienthong.stream": claimed.dossier, "lienthong.template": claimed.template.value},
+        ) as opened:
+            try:
+                outcome = await self._sent(claimed)
+                opened.set_attribute("lienthong.outcome", type(outcome).__name__.lower())
+                self._heed(outcome)
+                await self._recorded(claimed, outcome)
+            except Exception as error:
+                # One letter that nobody foresaw must not stop the others. Its lease runs out, and after as many
+                # attempts as any other it is given up. Messages of exceptions may quote the address.
+                log.critical("attempt_broken", extra={"notice": claimed.id, "error": signature(error)})
+
+    async def _sent(self, claimed: Claimed) -> Outcome:
+        if claimed.attempt > MOST_ATTEMPTS:  # its process was killed, or lost its lease, again and again
+            return Unsendable("outcome_unknown")
+        address = handlers.address_of(self.keyring, claimed)
+        if isinstance(address, Unsendable):
+            return address
+        letter = self.letters.written(claimed, address)
+        if isinstance(letter, Unsendable):
+            return letter
+        return await self.mail.send(address, letter)
+
+    def _heed(self, outcome: Outcome | None) -> None:
+        """Whether the provider is there is seen from what came of a letter (or of a probe: None)."""
+        if isinstance(outcome, Away):
+            if self.reachable is not False or self.away_because != outcome.reason:
+                log.warning("provider_away", extra={"because": outcome.reason, "code": outcome.code})
+            self.reachable, self.away_because = False, outcome.reason
+        elif not isinstance(outcome, Unsendable):
+            if self.reachable is False:
+                log.info("provider_back")
+            self.reachable, self.away_because = True, None
+
+    async def _recorded(self, claimed: Claimed, outcome: Outcome) -> None:
+        wait = 0.1
+        while True:
+            try:
+                await handlers.record_outcome(self.database, claimed, outcome)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                # What the provider has taken must not be sent again for want of a database: the outcome waits here.
+                log.warning("outcome_waits", extra={"notice": claimed.id, "error": signature(error)})
+            else:
+                return
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 2.0)
+
+    async def _finish(self) -> None:
+        under_way = list(self._under_way)
+        if under_way:
+            _, left = await asyncio.wait(under_way, timeout=_GRACE)
+            for task in left:  # their leases run out, and whoever sends them again says so
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+        await self.mail.close()

@@ -1,0 +1,101 @@
+"""A real browser, headless, at the widths of a desk and of a telephone."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "var" / "screenshots"
+DESK = 1280
+PHONE = 360
+NARROWEST = 320
+
+PageAt = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium. Without it these tests are skipped, save in CI, which installs it."""
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no chromium on the PATH: apt-get install chromium fonts-noto-core")
+        pytest.skip("no chromium on the PATH: apt-get install chromium fonts-noto-core")
+    async with async_playwright() as playwright:
+        one = await playwright.chromium.launch(
+            executable_path=chromium,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        yield one
+        await one.close()
+
+
+@pytest.fixture
+async def page_at(browser: Browser) -> AsyncIterator[PageAt]:
+    """`await page_at(360)`: an empty page of that width in CSS pixels, in a browser that knows nothing yet.
+
+    `scripts=False` switches JavaScript off. What the browser complains of in its console (a policy that forbids what
+    the page wants, a file that is not there) fails the test at its end, unless it says `may_complain=True`.
+    """
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    async def page(width: int, *, scripts: bool = True, may_complain: bool = False) -> Page:
+        context = await browser.new_context(
+            viewport={"width": width, "height": 800 if width >= 800 else 740},
+            device_scale_factor=1 if width >= 800 else 2,
+            is_mobile=width < 800,
+            has_touch=width < 800,
+            java_script_enabled=scripts,
+            locale="vi-VN",
+            timezone_id="Asia/Ho_Chi_Minh",
+        )
+        contexts.append(context)
+        one = await context.new_page()
+
+        def listen(message: ConsoleMessage) -> None:
+            if message.type in {"error", "warning"} and not may_complain:
+                complaints.append(f"{one.url}: {message.text}")
+
+        one.on("console", listen)
+        return one
+
+    yield page
+    for context in contexts:
+        await context.close()
+    assert complaints == []
+
+
+async def save(page: Page, name: str) -> Path:
+    """The whole page as a picture in var/screenshots, for people to look at."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    path = SCREENSHOTS / f"{name}.png"
+    await page.screenshot(path=path, full_page=True)
+    return path
+
+
+async def fits(page: Page) -> bool:
+    """Whether nobody has to scroll sideways, and nothing sticks out to the right."""
+    return bool(
+        await page.evaluate(
+            """() => {
+                const width = document.documentElement.clientWidth;
+                const visible = element => element.checkVisibility() && element.getBoundingClientRect().left > -999;
+                const scrolls = element => element.closest('.scroll') !== null;
+                return document.documentElement.scrollWidth <= width
+                    && [...document.body.querySelectorAll('*')].every(element =>
+                        !visible(element) || scrolls(element) || element.getBoundingClientRect().right <= width + 1);
+            }"""
+        )
+    )
