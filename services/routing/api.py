@@ -24,6 +24,10 @@ KeyHere = Annotated[str, Depends(idempotency_key)]
 Code = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9._-]+$")]
 Officer = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 Reason = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9_]+$")]
+# A record's own words, as long as they may be in an event.
+RecordedStage = Annotated[ShortText, Field(max_length=120)]
+RecordedUnit = Annotated[ShortText, Field(max_length=32)]
+RecordedOfficer = Annotated[ShortText, Field(max_length=64)]
 DossierId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
 
@@ -91,9 +95,9 @@ class RecordStep(Form):
     """A step of a replayed record, at its own time (role history)."""
 
     kind: Literal["record_step"]
-    stage: ShortText
-    unit: ShortText
-    officer: ShortText | None = None
+    stage: RecordedStage
+    unit: RecordedUnit
+    officer: RecordedOfficer | None = None
     at: BusinessTime
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Final
 
-from services.intake.values import Accepted, Known, NotAccepted, Submission, Unit
+from services.intake.values import Accepted, Known, NotAccepted, Record, Submission, Unit
 from shared.calendar import due_of_term
 
 _LARGEST_ORDINAL: Final = 9_999_999
@@ -29,6 +29,9 @@ def receive(submission: Submission, known: Known, now: datetime) -> Accepted | N
     calendar = known.calendars[unit.calendar, version]
     term = procedure.term_for(submission.channel)
     record = submission.record
+    unfit = _unfit_record(record, unit, now)
+    if unfit is not None:
+        return unfit
     received = record.received if record else now
     day = calendar.day_of(received)
     gone = _not_in_office(unit, day)
@@ -36,6 +39,19 @@ def receive(submission: Submission, known: Known, now: datetime) -> Accepted | N
         return gone
     promise = record.promise if record else due_of_term(calendar, received, term)
     return Accepted(unit, procedure, term, received, day, promise, unit.calendar, version)
+
+
+def _unfit_record(record: Record | None, unit: Unit, now: datetime) -> NotAccepted | None:
+    """A replay unit has no desk: it takes records only. And what has not happened yet is no record."""
+    if record is None:
+        if unit.level != "replay":
+            return None
+        return NotAccepted("/unit", "replay-unit", "the unit holds replayed records only", "use the unit of the desk")
+    if record.received > now:
+        return NotAccepted(
+            "/record/received", "not-yet", "the record's time has not come yet", "send when it really was received"
+        )
+    return None
 
 
 def _not_in_office(unit: Unit, day: date) -> NotAccepted | None:

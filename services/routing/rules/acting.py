@@ -41,7 +41,7 @@ def carry_out(journey: Journey, action: Action, now: datetime, known: Known) -> 
     """Carry an action out at an instant, or refuse it."""
     calendar = known.calendar_of(journey)
     if isinstance(action, RecordStep):
-        return _record_step(journey, action, calendar)
+        return _record_step(journey, action, now, calendar)
     if journey.route == AS_RECORDED:
         return Refused("recorded", "this dossier is a replayed record: only its recorded steps can be added")
     if not journey.is_open:
@@ -123,12 +123,16 @@ def _finish(journey: Journey, now: datetime, calendar: WorkingCalendar) -> Decid
     return Decided(set_timers(done, calendar, now), (Say(said, now),))
 
 
-def _record_step(journey: Journey, step: RecordStep, calendar: WorkingCalendar) -> Decided[Journey] | Refused:
+def _record_step(
+    journey: Journey, step: RecordStep, now: datetime, calendar: WorkingCalendar
+) -> Decided[Journey] | Refused:
     """The next step of a replayed record: a changed officer is a hand-over."""
     if journey.route != AS_RECORDED:
         return Refused("not_recorded", "only dossiers of a replay unit take recorded steps")
     if step.at < journey.last_at:
         return Refused("before_the_last", "send the steps of a record in their order")
+    if step.at > now:
+        return Refused("not_yet", "a record holds what has happened: this step's time has not come yet")
     ended = _end_stage(journey, step.at) if journey.run else journey
     started = replace(
         ended,
