@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -31,6 +31,8 @@ OneService: TypeAlias = Annotated[
 ]
 
 _PAGE: Final = 1000
+_WIDE: Final = 150
+_SHORT: Final = ("service", "id", "age")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def tell(
         content = {rows: list(gathered.rows), "complaints": list(gathered.complaints)}
         console.file.write(json.dumps(content, indent=2) + "\n")
     elif gathered.rows:
-        console.print(_table(gathered.rows, columns))
+        console.print(_table(gathered.rows, columns) if console.width >= _WIDE else _stacked(gathered.rows, columns))
     elif not gathered.complaints:
         console.print(nothing, highlight=False)
     for each in () if as_json else gathered.complaints:
@@ -100,10 +102,27 @@ def tell(
 def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in columns:
-        numeric = heading in {"id", "version", "age"}
-        table.add_column(heading, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+        justify: JustifyMethod = "right" if heading in {"id", "version", "age"} else "left"
+        table.add_column(heading, justify=justify, no_wrap=heading in _SHORT, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(field, row) for field in columns.values()))
+    return table
+
+
+def _stacked(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Table:
+    """For a narrow terminal: what is short stands in columns, the rest one below the other, so that ids stay whole."""
+    rest = {heading: field for heading, field in columns.items() if heading not in _SHORT}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in (*_SHORT, "what"):
+        table.add_column(heading, justify="right" if heading in {"id", "age"} else "left", no_wrap=heading in _SHORT)
+    for row in rows:
+        facts = Table(box=None, pad_edge=False, show_header=False)
+        facts.add_column(style="dim", no_wrap=True)
+        facts.add_column(overflow="fold")
+        for heading, field in rest.items():
+            if field == "place" or row[field] is not None:
+                facts.add_row(heading, _cell(field, row))
+        table.add_row(*(_cell(columns[heading], row) for heading in _SHORT), facts)
     return table
 
 

@@ -18,6 +18,8 @@ from shared.http.problems import Problem, RefusedError
 from shared.outbox import Relay
 from shared.store import Database
 
+ActorHere = Annotated[Actor, Depends(actor_of)]
+
 
 class Reason(Form):
     """Why a version is passed over; it is signed with the operator's id and kept."""
@@ -46,7 +48,6 @@ class Operated:
 def operations_router(operated: Operated) -> APIRouter:
     """The routes under ``/<service>/operations``; every one wants an operator, save the status."""
     router = APIRouter(prefix=f"/{operated.service}/operations", tags=["operations"])
-    actor = Annotated[Actor, Depends(actor_of)]
 
     @router.get("/status")
     async def status() -> dict[str, Any]:
@@ -55,7 +56,7 @@ def operations_router(operated: Operated) -> APIRouter:
 
     @router.get("/dead-letters")
     async def list_dead_letters(
-        who: actor,
+        who: ActorHere,
         closed: bool = False,
         below: Annotated[int | None, Query(ge=1)] = None,
         count: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -69,7 +70,7 @@ def operations_router(operated: Operated) -> APIRouter:
         return {"dead_letters": [_shown(one) for one in found]}
 
     @router.get("/dead-letters/{ident}")
-    async def show_dead_letter(who: actor, ident: int) -> dict[str, Any]:
+    async def show_dead_letter(who: ActorHere, ident: int) -> dict[str, Any]:
         """One dead letter with headers and body."""
         demand(who, Action.OPERATE, None)
         async with operated.database.pool.acquire() as connection:
@@ -81,19 +82,19 @@ def operations_router(operated: Operated) -> APIRouter:
         return {**_shown(found), "headers": headers, "body": body, "body_bytes": len(found.body or b"")}
 
     @router.post("/dead-letters/{ident}/redrive")
-    async def redrive(who: actor, ident: int) -> dict[str, str]:
+    async def redrive(who: ActorHere, ident: int) -> dict[str, str]:
         """Hear it once more, as it is."""
         demand(who, Action.OPERATE, None)
         return _answer(await parked.redrive(operated.database, operated.bus.hearer, ident, who.id))
 
     @router.post("/dead-letters/{ident}/void")
-    async def void(who: actor, ident: int, form: Reason) -> dict[str, str]:
+    async def void(who: ActorHere, ident: int, form: Reason) -> dict[str, str]:
         """Pass its version over for this hearer, with a signed reason."""
         demand(who, Action.OPERATE, None)
         return _answer(await parked.void(operated.database, operated.bus.hearer, ident, who.id, form.reason))
 
     @router.get("/parked")
-    async def list_parked(who: actor, count: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
+    async def list_parked(who: ActorHere, count: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
         """What waits, oldest first, and for what."""
         demand(who, Action.OPERATE, None)
         async with operated.database.pool.acquire() as connection:
@@ -119,7 +120,7 @@ def operations_router(operated: Operated) -> APIRouter:
     if operated.relay is not None:
 
         @router.post("/republish")
-        async def republish(who: actor, form: Republish) -> dict[str, int]:
+        async def republish(who: ActorHere, form: Republish) -> dict[str, int]:
             """Say again all that was said of these subjects, from version 1."""
             demand(who, Action.OPERATE, None)
             count = await outbox.republish(operated.database, form.subjects, topic=form.topic)

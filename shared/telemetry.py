@@ -70,6 +70,8 @@ def start_logging(service: str, level: str = "INFO") -> None:
     # aiokafka tells every reconnect of a broker that is away, several times a second.
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # FastStream tells every batch that it polls, and every assignment of partitions.
+    logging.getLogger("lienthong.bus").setLevel(logging.WARNING)
 
 
 def traceparent() -> str | None:

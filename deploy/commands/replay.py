@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,12 +47,16 @@ def replay(
     calendar = replay_calendar()
     try:
         door = url or Layout.of(os.environ).url("door")
-        planned = plan(read_log(path), calendar, limit)
+        planned = plan(read_log(path), calendar, datetime.now(UTC), limit)
     except (BadLogError, LaunchError) as error:
         raise _end(errors, str(error), 1) from error
     except OSError as error:
         raise _end(errors, f"{path} cannot be read: {error.strerror or type(error).__name__}.", 1) from error
-    console.print(f"{path.name}: {len(planned.cases):,} cases, {planned.steps:,} steps, to {door}", highlight=False)
+    console.print(
+        f"{path.name}: {len(planned.cases):,} cases, {planned.steps:,} steps, to {door}",
+        highlight=False,
+        soft_wrap=True,
+    )
     sent = Sent()
     began = time.monotonic()
     try:

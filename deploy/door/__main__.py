@@ -41,6 +41,8 @@ def main() -> int:
             log_config=None,
             timeout_graceful_shutdown=GRACE_SECONDS,
             backlog=2048,
+            # Longer than clients keep an unused connection, so that theirs, not ours, is the closing that races.
+            timeout_keep_alive=75,
         )
     )
     server.run()

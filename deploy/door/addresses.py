@@ -36,6 +36,7 @@ LANDING: Final = (
         "Officers and leaders",
         (
             Address("/reporting/", "Hồ sơ đang ở đâu, ngay lúc này", "What is where, now"),
+            Address("/reporting/dossiers/page", "Tìm hồ sơ", "Find a dossier"),
             Address("/mail/", "Thư đã gửi (hộp thư thử)", "The e-mail that was sent (mail catcher)"),
         ),
     ),

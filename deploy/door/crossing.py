@@ -193,7 +193,6 @@ class Crossing:
                 await self._send({"type": "http.response.body", "body": data, "more_body": True})
                 data = b""
                 await self._stop_attending()
-                await self._read_out()
             await self._send({"type": "http.response.body", "body": data, "more_body": not last})
 
     async def _read_out(self) -> None:

@@ -83,7 +83,8 @@ def make_app(folder: Folder, index: Index, lag: LoopLag, accepting: Callable[[],
         responses=RESPONSES,
     )
     say_problems(app)
-    pages = Pages(Path(__file__).with_name("templates"), "/mail", (HOME, Link("/mail/docs", "API", "")))
+    foot = ("Hộp thư thử: không chuyển thư cho ai", "mail catcher: nothing is sent on")
+    pages = Pages(Path(__file__).with_name("templates"), "/mail", (HOME, Link("/mail/docs", "API", "")), foot)
     pages.serve(app)
     app.mount("/mail/catcher", StaticFiles(directory=Path(__file__).with_name("static")), name="catcher")
 

@@ -111,12 +111,15 @@ def procedures_body() -> dict[str, Any]:
     return {"procedures": [procedure]}
 
 
-def plan(log: Log, calendar: WorkingCalendar, limit: int | None = None) -> Plan:
+def plan(log: Log, calendar: WorkingCalendar, now: datetime, limit: int | None = None) -> Plan:
     """Plan the whole log, in the order of reception, or its first cases. Raises BadLogError for what cannot be sent.
 
     The whole log is planned even when only some of it is sent: a bad file is known before anything is sent.
     """
     of_log = uuid5(_IDS, log.digest)
+    for case in log.cases:
+        if case.events[-1].at > now:
+            raise BadLogError(f"{_where(case)} has events that lie in the future: a record holds what has happened.")
     planned = [(_planned(case, uuid5(of_log, case.id), calendar), case) for case in log.cases]
     planned.sort(key=lambda pair: pair[1].events[0].at)
     chosen = planned[:limit]
@@ -140,7 +143,7 @@ def promise_of(deadline: datetime, calendar: WorkingCalendar) -> datetime:
 
 
 def _planned(case: RecordedCase, ident: UUID, calendar: WorkingCalendar) -> PlannedCase:
-    where = f"Case {case.id[:60]} (line {case.line})"
+    where = _where(case)
     kept = {key: case.attributes[key] for key in KEPT if key in case.attributes}
     dates: dict[str, datetime] = {}
     for key, text in kept.items():
@@ -167,6 +170,10 @@ def _planned(case: RecordedCase, ident: UUID, calendar: WorkingCalendar) -> Plan
     }
     steps = tuple(PlannedStep(f"{ident}/{number}", _step(event)) for number, event in enumerate(case.events, 1))
     return PlannedCase(case.id, str(ident), body, steps)
+
+
+def _where(case: RecordedCase) -> str:
+    return f"Case {case.id[:60]} (line {case.line})"
 
 
 def _channel(where: str, name: str | None) -> Channel:

@@ -31,6 +31,7 @@ RESOURCE: Final = "org:resource"
 GROUP: Final = "org:group"
 
 _READ_AT_ONCE: Final = 1 << 16
+_GZIP: Final = b"\x1f\x8b"
 _ATTRIBUTES: Final = frozenset({"string", "date", "int", "float", "boolean", "id"})
 
 # xs:dateTime with its offset; to the microsecond, which is what every store keeps.
@@ -85,15 +86,16 @@ def read_log(path: Path) -> Log:
     digest = hashlib.sha256()
     unpacked = 0
     try:
-        with gzip.open(path) as file:
+        with path.open("rb") as raw, gzip.open(raw) as file:
+            magic = raw.peek(2)[:2]
+            if magic and magic != _GZIP:
+                raise BadLogError("The file is not packed with gzip (a log is named ….xes.gz; `gzip` packs it).")
             while chunk := file.read(_READ_AT_ONCE):
                 unpacked += len(chunk)
                 digest.update(chunk)
                 reader.feed(chunk)
     except gzip.BadGzipFile as error:
-        if unpacked:
-            raise BadLogError(f"The file is damaged: near line {reader.line} its check sum is wrong.") from error
-        raise BadLogError("The file is not packed with gzip (a log is named ….xes.gz; `gzip` packs it).") from error
+        raise BadLogError(f"The file is damaged: near line {reader.line} its check sum is wrong.") from error
     except EOFError as error:
         raise BadLogError(f"The file is cut off: its packed data ends near line {reader.line}.") from error
     except zlib.error as error:

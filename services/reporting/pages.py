@@ -86,8 +86,16 @@ def router(database: Database, shell: Pages) -> APIRouter:
             code=q.strip() or None,
             done_today=standing == "done_today",
         )
-        chosen = {"q": q, "unit": unit, "stage": stage, "status": status, "standing": standing, "late": late}
-        chosen = {name: value for name, value in {**chosen, "origin": origin}.items() if value}
+        chosen = {
+            "q": q,
+            "unit": unit,
+            "stage": stage,
+            "status": status,
+            "standing": standing,
+            "late": late,
+            "origin": origin,
+        }
+        kept = {name: value for name, value in chosen.items() if value}
         return shell.page(
             "dossiers.html",
             here=_HERE,
@@ -96,7 +104,7 @@ def router(database: Database, shell: Pages) -> APIRouter:
             chosen=chosen,
             skip=skip,
             page=_PAGE,
-            at=lambda place: f"/reporting/dossiers/page?{urlencode({**chosen, 'skip': place})}",
+            at=lambda place: f"/reporting/dossiers/page?{urlencode({**kept, 'skip': place})}",
         )
 
     @routes.get("/dossiers/{dossier}")
