@@ -117,26 +117,34 @@ class River:
         figures: dict[str, Any] = (await self.client.get(self.url(service, f"/{service}/operations/status"))).json()
         return figures
 
-    async def is_settled(self) -> bool:
-        """Nothing unsent, nothing unheard, nothing waiting, no notice on its way."""
+    async def unsettled(self) -> list[str]:
+        """What is unsent, unheard, parked, or a notice on its way."""
+        reasons = []
         for service in SERVICES:
             figures = await self.status(service)
-            if figures["unsent"] or any(figures["lag"].values()) or figures["parked"]["count"]:
-                return False
-            if figures.get("notices", {}).get("waiting"):
-                return False
-        return True
+            waits = {
+                "unsent": figures["unsent"],
+                "lag": sum(figures["lag"].values()),
+                "parked": figures["parked"]["count"],
+                "notices": figures.get("notices", {}).get("waiting", 0),
+            }
+            reasons += [f"{service} {what} {count}" for what, count in waits.items() if count]
+        return reasons
 
     async def settled(self, *, seconds: float = 60) -> None:
         """Wait until the river is quiet: twice in a row, because a record may be between two looks."""
-        quiet = 0
+        quiet, reasons = 0, ["not looked at yet"]
 
         async def twice() -> bool:
-            nonlocal quiet
-            quiet = quiet + 1 if await self.is_settled() else 0
+            nonlocal quiet, reasons
+            reasons = await self.unsettled()
+            quiet = 0 if reasons else quiet + 1
             return quiet > 1
 
-        await until(twice, "the river settles", seconds=seconds)
+        try:
+            await until(twice, "the river settles", seconds=seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {', '.join(reasons)}") from None
 
     @asynccontextmanager
     async def store(self, service: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:

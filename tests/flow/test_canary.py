@@ -1,0 +1,82 @@
+"""A citizen's data are found in no topic and no log, whatever form they might take there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import unicodedata
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from shared.events import TOPICS
+from tests.flow.river import WARD, WARD_DESK, WARD_PROCEDURE, River, command_id
+
+_NAME: Final = "Hoàng Canary Bích Ngọc"
+_MAIL: Final = "canary.bird@nowhere.example"
+_PHONE: Final = "+84987654321"
+_ID: Final = "123456789012"
+_ADDRESS: Final = "Ngõ Chim Hoàng Yến 77"
+
+
+def _without_marks(text: str) -> str:
+    plain = unicodedata.normalize("NFD", text).replace("đ", "d").replace("Đ", "D")
+    return "".join(sign for sign in plain if not unicodedata.combining(sign))
+
+
+def _spellings(text: str) -> set[bytes]:
+    plain = {text, unicodedata.normalize("NFD", text), _without_marks(text), json.dumps(text)[1:-1], text.lower()}
+    return {one.encode() for one in plain} | {base64.b64encode(one.encode())[:-4] for one in plain}
+
+
+async def test_a_canary_is_found_in_no_topic_and_no_log(river: River) -> None:
+    answer = await river.client.post(
+        river.url("intake", "/intake/dossiers"),
+        json={
+            "unit": WARD,
+            "procedure": WARD_PROCEDURE,
+            "channel": "desk",
+            "applicant": {"name": _NAME, "id_number": _ID, "address": _ADDRESS},
+            "contact": {"email": _MAIL, "phone": _PHONE},
+        },
+        headers={**WARD_DESK, **command_id()},
+    )
+    answer.raise_for_status()
+    await river.settled()
+    found = await river.client.get(river.url("mail", "/mail/messages"), params={"to": _MAIL})
+    assert found.json()["messages"], "the canary did sing: its mail arrived"
+
+    canaries = {spelling for text in (_NAME, _MAIL, _PHONE, _ID, _ADDRESS) for spelling in _spellings(text)}
+    topics = await _everything_on_topics(river.servers.kafka)
+    assert answer.json()["id"].encode() in topics, "the topics were read"
+    assert [spelling for spelling in canaries if spelling in topics] == []
+    for log in sorted((river.layout.var / "log").glob("*.log*")):
+        text = log.read_bytes()
+        assert [spelling for spelling in canaries if spelling in text] == [], log.name
+
+
+async def test_keys_lie_where_git_does_not_look_and_others_cannot(river: River) -> None:
+    folder = river.layout.keys
+    private = [path for path in folder.rglob("*") if path.is_file() and path.name != "public.json"]
+
+    assert private
+    assert folder.stat().st_mode & 0o077 == 0
+    assert all(path.stat().st_mode & 0o077 == 0 for path in private)
+
+
+async def _everything_on_topics(kafka: str) -> bytes:
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic.name, number) for topic in TOPICS for number in range(topic.partitions)]
+        ends = await consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        read: list[bytes] = []
+        while any(await consumer.position(where) < end for where, end in ends.items()):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                for record in records:
+                    read += [record.key or b"", record.value or b"", *(value for _, value in record.headers)]
+        return b"\n".join(read)
+    finally:
+        await consumer.stop()
