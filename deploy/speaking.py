@@ -78,7 +78,7 @@ class Speaker:
             response = await self.client.request(
                 method, f"{self.url}{path}", headers=headers, json=body, params=query or {}
             )
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise LaunchError(f"{self.url!r} is no address: write it like http://127.0.0.1:8080.") from error
         except httpx.TimeoutException as error:
             raise LaunchError(

@@ -9,7 +9,8 @@ said because of; ``origin`` marks replayed history; ``actor`` is the pseudonymou
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -21,21 +22,28 @@ from shared.events import Event, Service
 
 TYPE_PREFIX: Final = "lienthong."
 LARGEST_BODY: Final = 1_000_000
+LONGEST_TEXT: Final = 200
+LATEST_VERSION: Final = 2**31 - 1
 
 _KNOWN: Final = {f"{TYPE_PREFIX}{name}": cls for name, cls in events.every_event().items()}
-_SOURCES: Final = {f"/{service.value}": service for service in Service}
+_SOURCES: Final = {f"/{service.value}".encode(): service for service in Service}
 _TOPICS: Final = {service: topic.name for service, topic in events.TOPIC_OF.items()}
+_TYPE: Final = re.compile(r"lienthong\.[A-Za-z][A-Za-z0-9]{0,79}", re.ASCII)
+_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+# Business times lie between the first entry that a stream can have (see the journal) and what every database can hold.
+_YEARS: Final = range(1900, 9999)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A Kafka record as it came, or as it lay parked."""
+    """A Kafka record as it came, or as it lay parked. Kafka allows a header without a value."""
 
     topic: str
     partition: int
     offset: int
     key: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
     body: bytes | None
 
 
@@ -130,7 +138,7 @@ def decode(record: Record) -> Heard | UnknownWord | Malformed | Unreadable:
         return envelope
     cls = _KNOWN.get(f"{TYPE_PREFIX}{envelope.type}")
     if cls is None:
-        return UnknownWord(envelope, f"type {envelope.type[:60]}")
+        return UnknownWord(envelope, f"type {envelope.type}")
     if _says_nul(record.body):
         return Malformed(envelope, "text with U+0000")
     try:
@@ -167,68 +175,90 @@ def _refused(envelope: Envelope, error: ValidationError) -> UnknownWord | Malfor
 
 
 def _envelope(record: Record) -> Envelope | Unreadable:
-    headers = dict(record.headers)
-    try:
-        if headers["ce_specversion"] != b"1.0":
-            return Unreadable("ce_specversion is not 1.0")
-        source = _SOURCES[headers["ce_source"].decode("ascii")]
-        subject = headers["ce_subject"].decode()
-        kind = headers["ce_type"].decode("ascii")
-        version = int(headers["ce_streamversion"])
-        time = datetime.fromisoformat(headers["ce_time"].decode("ascii"))
-        recorded = datetime.fromisoformat(headers["ce_recordedtime"].decode("ascii"))
-        ident = headers["ce_id"].decode("ascii")
-        cause = _cause(headers)
-    except KeyError as error:
-        name = str(error.args[0])
-        return Unreadable(f"missing header {name}" if name.startswith("ce_") else "unknown source")
-    except (ValueError, UnicodeDecodeError):
-        return Unreadable("a header that cannot be read")
+    headers = {name: value for name, value in record.headers if value is not None}
+    for name in _NEEDED:
+        if name not in headers:
+            return Unreadable(f"missing header {name}")
+    if headers["ce_specversion"] != b"1.0":
+        return Unreadable("ce_specversion is not 1.0")
+    source = _SOURCES.get(headers["ce_source"])
+    if source is None:
+        return Unreadable("unknown source")
     if _TOPICS.get(source) != record.topic:
         return Unreadable("source does not speak on this topic")
-    if not kind.startswith(TYPE_PREFIX) or not _plain(kind) or not _plain(subject) or not _is_id(ident):
-        return Unreadable("a header that cannot be read")
     if record.key != headers["ce_subject"]:
         return Unreadable("key is not the subject")
-    if version < 1 or version > 2**31 - 1 or time.tzinfo is None or recorded.tzinfo is None:
+    try:
+        envelope = _read(source, headers)
+    except ValueError:  # UnicodeDecodeError is one, too
+        return Unreadable("a header that cannot be read")
+    if (
+        not 1 <= envelope.version <= LATEST_VERSION
+        or not _is_usable(envelope.time)
+        or not _is_usable(envelope.recorded)
+    ):
         return Unreadable("a header out of range")
-    origin, actor, traceparent = headers.get("ce_origin"), headers.get("ce_actor"), headers.get("traceparent")
+    return envelope
+
+
+_NEEDED: Final = (
+    "ce_specversion",
+    "ce_source",
+    "ce_subject",
+    "ce_type",
+    "ce_streamversion",
+    "ce_time",
+    "ce_recordedtime",
+    "ce_id",
+)
+
+
+def _read(source: Service, headers: Mapping[str, bytes]) -> Envelope:
+    """The attributes as values. ValueError when one of them cannot be read."""
+    kind = headers["ce_type"].decode("ascii")
+    ident = headers["ce_id"].decode("ascii").lower()
+    if not _TYPE.fullmatch(kind) or not _ID.fullmatch(ident):
+        raise ValueError("type or id")
     return Envelope(
         ident,
         source,
-        subject,
-        version,
+        _plain(headers["ce_subject"]),
+        int(headers["ce_streamversion"]),
         kind[len(TYPE_PREFIX) :],
-        time,
-        recorded,
-        cause,
-        origin.decode("utf-8", "replace") if origin else None,
-        actor.decode("utf-8", "replace") if actor else None,
-        traceparent.decode("ascii", "replace") if traceparent else None,
+        datetime.fromisoformat(headers["ce_time"].decode("ascii")),
+        datetime.fromisoformat(headers["ce_recordedtime"].decode("ascii")),
+        _cause(headers),
+        _plain(headers["ce_origin"]) if headers.get("ce_origin") else None,
+        _plain(headers["ce_actor"]) if headers.get("ce_actor") else None,
+        _traceparent(headers),
     )
 
 
-def _cause(headers: dict[str, bytes]) -> Cause | None:
-    source = headers.get("ce_causesource")
-    if source is None:
+def _cause(headers: Mapping[str, bytes]) -> Cause | None:
+    if "ce_causesource" not in headers:
         return None
-    return Cause(_SOURCES[source.decode("ascii")], int(headers["ce_causeversion"]))
+    source = _SOURCES.get(headers["ce_causesource"])
+    version = int(headers.get("ce_causeversion", b""))
+    if source is None or not 1 <= version <= LATEST_VERSION:
+        raise ValueError("cause")
+    return Cause(source, version)
 
 
-def _plain(text: str) -> bool:
-    return 0 < len(text) <= 200 and text.isprintable()
+def _traceparent(headers: Mapping[str, bytes]) -> str | None:
+    # A trace that cannot be read is no reason to refuse an event.
+    text = headers.get("traceparent", b"").decode("ascii", "replace")
+    return text if _TRACEPARENT.fullmatch(text) else None
 
 
-def _is_id(text: str) -> bool:
-    return len(text) == 36 and text.replace("-", "").isalnum() and text.isascii() and _is_hex(text)
+def _plain(value: bytes) -> str:
+    text = value.decode("utf-8")
+    if not 0 < len(text) <= LONGEST_TEXT or not text.isprintable():
+        raise ValueError("not plain text")
+    return text
 
 
-def _is_hex(text: str) -> bool:
-    try:
-        int(text.replace("-", ""), 16)
-    except ValueError:
-        return False
-    return True
+def _is_usable(time: datetime) -> bool:
+    return time.tzinfo is not None and time.year in _YEARS
 
 
 def _says_nul(body: bytes) -> bool:
@@ -251,11 +281,11 @@ def _holds_nul(value: Any) -> bool:
     return False
 
 
-def stored_headers(headers: Sequence[tuple[str, bytes]]) -> str:
-    """Headers as JSON text for a row (latin-1 keeps every byte)."""
-    return json.dumps([[name, value.decode("latin-1")] for name, value in headers])
+def stored_headers(headers: Sequence[tuple[str, bytes | None]]) -> str:
+    """Headers as JSON text for a row (latin-1 keeps every byte, and JSON's escapes every character of a name)."""
+    return json.dumps([[name, None if value is None else value.decode("latin-1")] for name, value in headers])
 
 
-def restored_headers(text: str) -> tuple[tuple[str, bytes], ...]:
+def restored_headers(text: str) -> tuple[tuple[str, bytes | None], ...]:
     """The reverse of `stored_headers`."""
-    return tuple((name, value.encode("latin-1")) for name, value in json.loads(text))
+    return tuple((name, None if value is None else value.encode("latin-1")) for name, value in json.loads(text))

@@ -77,7 +77,7 @@ def operations_router(operated: Operated) -> APIRouter:
             found = await parked.dead_letter(connection, ident)
         if found is None:
             raise RefusedError(_problem(NotDone("unknown", "list the dead letters and use an id from there")))
-        headers = {name: value.decode("utf-8", "replace") for name, value in found.headers}
+        headers = {name: (value or b"").decode("utf-8", "replace") for name, value in found.headers}
         body = (found.body or b"")[:65536].decode("utf-8", "replace")
         return {**_shown(found), "headers": headers, "body": body, "body_bytes": len(found.body or b"")}
 

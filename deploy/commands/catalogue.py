@@ -41,8 +41,8 @@ def import_(
     url: Url = None,
     *,
     source: Annotated[
-        str | None, typer.Option(help="Where terms and fees come from; kept with each procedure. Default: file NAME.")
-    ] = None,
+        str, typer.Option(help="Where terms and fees come from; kept with each procedure.")
+    ] = "national procedure catalogue (imported file)",
     report: Annotated[
         Path | None, typer.Option(help="Write what is not taken to this file: line, code, reason (CSV).")
     ] = None,
@@ -50,7 +50,7 @@ def import_(
     """Take the procedures that have a term one can trust; a second import changes nothing."""
     console = Console()
     with sentences():
-        read = read_catalogue(_content(path), path.name, source or f"file {path.name}"[:200])
+        read = read_catalogue(_content(path), path.name, source)
         if report is not None:
             _write(report, read)
         published = asyncio.run(_publish(address(url), path.name, read.taken, OnConsole(console)))
@@ -123,14 +123,11 @@ def _show(console: Console, name: str, read: Catalogue, published: _Published, r
     table.add_row("[yellow]refused[/]", str(len(read.left)))
     for reason, count in Counter(one.reason for one in read.left).most_common():
         table.add_row(f"  {reason.value}", str(count))
+    if read.bare_channels:
+        table.add_row("channels of those taken left out", str(read.bare_channels))
     console.print(table)
     if published.changed == 0:
         console.print("Nothing changed: the catalogue holds all of this already.")
-    if read.bare_channels:
-        console.print(
-            f"{read.bare_channels} channels of the procedures taken have a number without a unit; they are left out.",
-            highlight=False,
-        )
     console.print("Fees of 0 and blank ones count as unknown, not as free.", highlight=False)
     if report is not None:
         console.print(f"Lines, codes and reasons are in {report}.", highlight=False, markup=False, soft_wrap=True)

@@ -20,8 +20,12 @@ app = typer.Typer(
     name="dead-letters", help="Records that a service could not hear: look, redrive, void.", no_args_is_help=True
 )
 
-Whose = Annotated[Service, typer.Argument(help="The service in whose store it lies.", show_default=False)]
-Ident = Annotated[int, typer.Argument(help="Its id, as `dead-letters list` shows it.", min=1, show_default=False)]
+Whose = Annotated[
+    Service, typer.Argument(help="The service in whose store it lies.", metavar="SERVICE", show_default=False)
+]
+Ident = Annotated[
+    int, typer.Argument(help="Its id, as `dead-letters list` shows it.", metavar="ID", min=1, show_default=False)
+]
 
 _COLUMNS: Final = {
     "service": "service",

@@ -72,7 +72,8 @@ def replay(
 
 async def _replay(console: Console, url: str, planned: Plan, calendar: WorkingCalendar, sent: Sent) -> Held:
     try:
-        client = httpx.AsyncClient(base_url=url, timeout=_ANSWER_SECONDS, trust_env=False)
+        limits = httpx.Limits(max_connections=sending.AT_ONCE, max_keepalive_connections=sending.AT_ONCE)
+        client = httpx.AsyncClient(base_url=url, timeout=_ANSWER_SECONDS, limits=limits, trust_env=False)
     except httpx.InvalidURL as error:
         raise StoppedError(f"{url} is no address: write it like http://127.0.0.1:8080.") from error
     async with client:

@@ -12,7 +12,7 @@ from deploy.launcher.errors import LaunchError
 from deploy.operating import Operator, operator
 from deploy.sentences import Url, address, sentences
 from deploy.speaking import Actor, speaker
-from shared.events import TOPIC_OF, Service
+from shared.events import TOPIC_OF, TOPICS, Service
 
 app = typer.Typer()
 
@@ -21,12 +21,13 @@ _SECONDS: Final = 600
 
 @app.command()
 def republish(
-    service: Annotated[Service, typer.Argument(help="Who said it.", show_default=False)],
+    service: Annotated[Service, typer.Argument(help="Who said it.", metavar="SERVICE", show_default=False)],
     subject: Annotated[
         list[str] | None, typer.Option(help="A stream id; may be given several times: a dossier's, unit:…, calendar:…")
     ] = None,
     topic: Annotated[
-        str | None, typer.Option(help="To a hearer's private topic. Default: to the topic where all hear it.")
+        str | None,
+        typer.Option(help="To a hearer's private topic, which must exist. Default: to the topic where all hear it."),
     ] = None,
     url: Url = None,
     who: Operator = "operator",
@@ -39,20 +40,26 @@ def republish(
         raise typer.BadParameter(f"{service.value} only hears: there is nothing to say again")
     if bool(subject) == everything:
         raise typer.BadParameter("name subjects with --subject, or all of them with --all (one of the two)")
+    if topic in {each.name for each in TOPICS}:
+        raise typer.BadParameter("--topic names a hearer's private topic; leave it out for the topic where all hear it")
     with sentences():
         subjects = list(dict.fromkeys(subject)) if subject else None
         body: dict[str, Any] = {"subjects": subjects, "topic": topic}
         count = asyncio.run(_republished(address(url), operator(who), service.value, body))
         if subjects is not None and count < len(subjects):
             raise LaunchError(
-                f"{service.value} has said nothing of {len(subjects) - count} of {len(subjects)} subjects: look at "
-                f"the ids; the other {count} are on their way."
+                f"{service.value} has said nothing of {len(subjects) - count} of {_counted(len(subjects))}: look at "
+                "the ids. What it said of the others is on its way."
             )
         console.print(
-            f"{service.value} says {count} subjects again, to {topic or TOPIC_OF[service].name}; `lienthong "
-            "status` shows what is not sent yet.",
+            f"{service.value} says again what it said of {_counted(count)}, to {topic or TOPIC_OF[service].name}; "
+            "`lienthong status` shows what is not sent yet.",
             highlight=False,
         )
+
+
+def _counted(count: int) -> str:
+    return "1 subject" if count == 1 else f"{count} subjects"
 
 
 async def _republished(url: str, who: Actor, service: str, body: dict[str, Any]) -> int:

@@ -17,8 +17,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from deploy.door import problems
 from deploy.door.addresses import COMMANDS, LANDING, SERVICES
+from deploy.door.connection import UpstreamError
 from deploy.door.crossing import Crossing
-from deploy.door.upstream import Upstream, UpstreamError
+from deploy.door.upstream import Upstream
 from shared.http.health import LoopLag, health_router
 from shared.http.pages import Pages
 from shared.http.problems import answer, say_problems

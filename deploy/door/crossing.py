@@ -7,15 +7,15 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
 
-from deploy.door.fields import request_fields, response_fields
-from deploy.door.upstream import (
+from deploy.door.connection import (
     ClientGoneError,
     Connection,
-    Upstream,
     UpstreamBrokenError,
     UpstreamError,
     UpstreamLateError,
 )
+from deploy.door.fields import request_fields, response_fields
+from deploy.door.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,8 @@ class Crossing:
             try:
                 status = await connection.head()
             except UpstreamBrokenError:
-                # It closed an idle connection while our request was on its way: nothing was read (RFC 9112 9.3.1).
+                # It may have closed an idle connection while our request was on its way (RFC 9112 9.3.1). Whether it
+                # read anything cannot be known, so only what may be repeated is sent once more.
                 if connection.reused and self._read_whole and self._repeatable:
                     return False
                 raise
@@ -193,6 +194,7 @@ class Crossing:
                 await self._send({"type": "http.response.body", "body": data, "more_body": True})
                 data = b""
                 await self._stop_attending()
+                await self._read_out()
             await self._send({"type": "http.response.body", "body": data, "more_body": not last})
 
     async def _read_out(self) -> None:

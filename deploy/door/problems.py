@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from deploy.door.upstream import UpstreamAwayError, UpstreamBusyError, UpstreamError, UpstreamLateError
+from deploy.door.connection import UpstreamAwayError, UpstreamBusyError, UpstreamError, UpstreamLateError
 from shared.http.problems import Problem
 
 UNKNOWN_ADDRESS: Final = Problem(

@@ -148,7 +148,7 @@ async def _until(attempt: Callable[[], Awaitable[Answer | Refusal]], passing: Co
                 "`lienthong status` shows whether somebody lags behind."
             )
         if not said:
-            log.info("sample_waits", extra={"awaited": what})
+            log.info("sample_waits", extra={"what": what})
             said = True
         await asyncio.sleep(_PAUSE)
 

@@ -94,6 +94,8 @@ async def found_procedures(
     tx: Transaction, words: Sequence[str], sector: str | None, skip: int, count: int
 ) -> FoundProcedures:
     rows = await tx.fetch(_sql["found_procedures"], words, sector, skip, count)
+    if not rows and skip:  # a page beyond the last: how many there are is still true
+        return FoundProcedures((), (await found_procedures(tx, words, sector, 0, 1)).total)
     return FoundProcedures(tuple(_procedure(row) for row in rows), rows[0]["total"] if rows else 0)
 
 
@@ -120,8 +122,12 @@ def _procedure(row: Record) -> Procedure:
 # --- copies of units and calendars ---------------------------------------------------------------------------------
 
 
-async def units(tx: Transaction) -> dict[str, Unit]:
-    return {row["code"]: Unit(**row) for row in await tx.fetch(_sql["units"])}
+async def units(tx: Transaction) -> dict[str, tuple[Unit, ...]]:
+    """Every version of every unit, newest first."""
+    found: dict[str, list[Unit]] = {}
+    for row in await tx.fetch(_sql["units"]):
+        found.setdefault(row["code"], []).append(Unit(**row))
+    return {code: tuple(versions) for code, versions in found.items()}
 
 
 async def save_units(tx: Transaction, heard: Iterable[Unit]) -> None:
@@ -216,9 +222,13 @@ async def dossier_id(tx: Transaction, code: str) -> str | None:
     return found
 
 
-async def citizen(tx: Transaction, dossier: str) -> Citizen | None:
-    row = await tx.fetchrow(_sql["citizen"], dossier)
-    return Citizen(dossier, **row) if row is not None else None
+async def citizens(tx: Transaction, dossiers: Iterable[str]) -> dict[str, Citizen]:
+    return {row["dossier"]: Citizen(**row) for row in await tx.fetch(_sql["citizens"], list(dossiers))}
+
+
+async def sender_of(tx: Transaction, dossier: str) -> str | None:
+    sender: str | None = await tx.fetchval(_sql["sender_of"], dossier)
+    return sender
 
 
 async def change_dossiers(tx: Transaction, changed: Iterable[Dossier]) -> None:

@@ -52,7 +52,7 @@ class Procedure:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A copy of a unit of routing's."""
+    """A copy of a version of a unit of routing's: what it is from a day on, until a later version's day."""
 
     code: str
     version: int
@@ -65,9 +65,9 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a reception is decided by."""
+    """What a reception is decided by. Of each unit every version, newest first; of calendars the newest."""
 
-    units: Mapping[str, Unit]
+    units: Mapping[str, tuple[Unit, ...]]
     procedures: Mapping[str, Procedure]
     calendar_versions: Mapping[str, int]
     calendars: Mapping[tuple[str, int], WorkingCalendar]
@@ -108,16 +108,21 @@ class Accepted:
     promise: datetime
     calendar: str
     calendar_version: int
+    holidays_known: bool
 
 
 @dataclass(frozen=True, slots=True)
 class NotAccepted:
-    """Why a submission cannot be received: the field, what is wrong with it, and what to do."""
+    """Why a submission cannot be received: the field, what is wrong with it, and what to do.
+
+    ``passes``: by itself, once a message has arrived that is on its way.
+    """
 
     field: str
     name: str
     detail: str
     do: str
+    passes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ async def hear_contacts(tx: Transaction, records: Sequence[Record]) -> list[str]
 def _contact(record: Record) -> Contact | ToBury:
     try:
         dossier = (record.key or b"").decode("ascii")
-        version = int(dict(record.headers)["ce_streamversion"])
+        version = int(dict(record.headers)["ce_streamversion"] or b"")
     except (ValueError, KeyError):
         return _dead(record, "key or version that cannot be read")
     if len(dossier) != 36 or not dossier.isprintable() or not 1 <= version <= 2**31 - 1:

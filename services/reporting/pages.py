@@ -18,7 +18,7 @@ from shared.http.pages import Pages
 from shared.store import Database
 
 _HERE: Final = "/reporting/"
-_LATEST: Final = 12
+_LATEST: Final = 10
 _PAGE: Final = 30
 _REFRESH_SECONDS: Final = 20
 _STREAM_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

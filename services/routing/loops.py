@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -40,12 +41,20 @@ class Clock:
         return not self.stopped
 
 
+@dataclass(slots=True)
+class Guilty:
+    """Dossiers whose timers met an unforeseen error: left alone until the next start, so that the others are told."""
+
+    dossiers: set[str] = field(default_factory=set)
+
+
 async def timers(database: Database, calendars: Calendars, clock: Clock) -> None:
     """Fire due timers, in chunks, for ever; stops scanning when the clock was stepped, and says so every minute."""
+    guilty = Guilty()
     while True:
         fired = 0
         try:
-            fired = await fire_due(database, calendars, clock)
+            fired = await fire_due(database, calendars, clock, guilty)
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -57,13 +66,28 @@ async def timers(database: Database, calendars: Calendars, clock: Clock) -> None
             await asyncio.sleep(_EVERY)
 
 
-async def fire_due(database: Database, calendars: Calendars, clock: Clock) -> int:
+async def fire_due(database: Database, calendars: Calendars, clock: Clock, guilty: Guilty) -> int:
     """One look: fires what is due of at most 500 dossiers; returns how many were looked at."""
     async with database.pool.acquire() as connection:
         if not clock.check(await journal.instant(connection), time.monotonic()):
             return 0
-        due = await store.due_timers(connection, _CHUNK)
+        due = await store.due_timers(connection, sorted(guilty.dossiers), _CHUNK)
     if due:
-        said = await handlers.fire_timers(database, calendars, due)
+        said = await _fire(database, calendars, due, guilty)
         log.info("timers_fired", extra={"dossiers": len(due), "said": said})
     return len(due)
+
+
+async def _fire(database: Database, calendars: Calendars, due: Sequence[str], guilty: Guilty) -> int:
+    """All together; when that meets an unforeseen error, one by one, and whoever it belongs to is set aside."""
+    try:
+        return await handlers.fire_timers(database, calendars, due)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        what = signature(error)
+    if len(due) > 1:
+        return sum([await _fire(database, calendars, [dossier], guilty) for dossier in due])
+    guilty.dossiers.update(due)
+    log.error("timer_set_aside", extra={"dossier": due[0], "error": what})
+    return 0

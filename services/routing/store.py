@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from services.routing.values import Entry, Journey, Route, Stage, Timer, Unit, WorkItem
+from services.routing.values import Entry, Journey, Procedure, Route, Stage, Timer, Unit, WorkItem
 from shared.calendar import WorkingCalendar, from_data
 from shared.events import Scope, StageRole
 from shared.store import Migrations, Queries, Transaction
@@ -67,8 +67,12 @@ class TimerDepth:
 # --- units, calendars, procedures, routes --------------------------------------------------------------------------
 
 
-async def units(tx: Transaction) -> dict[str, Unit]:
-    return {row["code"]: Unit(**row) for row in await tx.fetch(_sql["units"])}
+async def units(tx: Transaction) -> dict[str, tuple[Unit, ...]]:
+    """Every version of every unit, newest first."""
+    found: dict[str, list[Unit]] = {}
+    for row in await tx.fetch(_sql["units"]):
+        found.setdefault(row["code"], []).append(Unit(**row))
+    return {code: tuple(versions) for code, versions in found.items()}
 
 
 async def save_unit(tx: Transaction, unit: Unit) -> None:
@@ -103,8 +107,9 @@ async def save_calendar(tx: Transaction, code: str, version: int, data: Mapping[
     await tx.execute(_sql["save_calendar"], code, version, json.dumps(data))
 
 
-async def procedures(tx: Transaction, codes: Iterable[str]) -> dict[str, str]:
-    return {row["code"]: row["level"] for row in await tx.fetch(_sql["procedures"], sorted(set(codes)))}
+async def procedures(tx: Transaction, codes: Iterable[str]) -> dict[str, Procedure]:
+    rows = await tx.fetch(_sql["procedures"], sorted(set(codes)))
+    return {row["code"]: Procedure(row["version"], row["level"]) for row in rows}
 
 
 async def save_procedures(tx: Transaction, given: Mapping[str, tuple[int, str]]) -> None:
@@ -184,13 +189,13 @@ async def save_journeys(tx: Transaction, changed: Iterable[Journey]) -> None:
 
 
 async def _save_timers(tx: Transaction, ordered: Sequence[Journey]) -> None:
-    stale = [one.dossier for one in ordered if one.unsaved.timers is not None and not one.unsaved.is_new]
+    stale = [(one.dossier, scope) for one in ordered if not one.unsaved.is_new for scope in one.unsaved.clocks]
     if stale:
         await drop_timers(tx, stale)
     timers = [
         (journey.dossier, timer.scope.value, timer.run, timer.rung, timer.generation, timer.fires_at)
         for journey in ordered
-        for timer in journey.unsaved.timers or ()
+        for timer in journey.unsaved.timers
     ]
     if timers:
         await tx.copy_records_to_table("timer", records=timers, columns=_TIMER_COLUMNS)
@@ -228,12 +233,12 @@ async def change_journeys(tx: Transaction, moved: Sequence[Journey]) -> None:
         raise JourneysLostError(f"{status} of {len(moved)} journeys")
 
 
-async def drop_timers(tx: Transaction, dossiers: Sequence[str]) -> None:
-    await tx.execute(_sql["drop_timers"], dossiers)
+async def drop_timers(tx: Transaction, clocks: Sequence[tuple[str, Scope]]) -> None:
+    await tx.execute(_sql["drop_timers"], [dossier for dossier, _ in clocks], [scope.value for _, scope in clocks])
 
 
-async def due_timers(tx: Transaction, count: int) -> list[str]:
-    return [row["dossier"] for row in await tx.fetch(_sql["due_timers"], count)]
+async def due_timers(tx: Transaction, but: Sequence[str], count: int) -> list[str]:
+    return [row["dossier"] for row in await tx.fetch(_sql["due_timers"], but, count)]
 
 
 async def timers_of(tx: Transaction, dossiers: Sequence[str]) -> dict[str, tuple[Timer, ...]]:
@@ -250,10 +255,14 @@ async def timer_depth(tx: Transaction) -> TimerDepth:
     return TimerDepth(row["timers"], row["late_seconds"])
 
 
-async def worklist(tx: Transaction, unit: str, role: str | None, skip: int, count: int) -> list[WorkItem]:
+async def worklist(
+    tx: Transaction, unit: str, role: str | None, after: tuple[datetime, str] | None, count: int
+) -> list[WorkItem]:
+    """``after``: stage due and dossier of the line behind which to go on, or None for the most urgent."""
+    due, dossier = after or (None, None)
     return [
         WorkItem(**{**row, "role": StageRole(row["role"]) if row["role"] else None})
-        for row in map(dict, await tx.fetch(_sql["worklist"], unit, role, skip, count))
+        for row in map(dict, await tx.fetch(_sql["worklist"], unit, role, due, dossier, count))
     ]
 
 

@@ -23,7 +23,7 @@ AS_RECORDED: Final = "as_recorded"
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit as it stands in its newest version."""
+    """A version of a unit: what it is from a day on, until a later version's day."""
 
     code: str
     version: int
@@ -33,6 +33,14 @@ class Unit:
     calendar: str
     valid_from: date
     valid_to: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """What routing keeps of intake's catalogue: the newest version of a procedure, and the level that decides it."""
+
+    version: int
+    level: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """The next rung of a clock; unique on (dossier, scope, run, rung, generation)."""
+    """The next rung of a clock; unique on (dossier, scope, run, rung, generation). Each clock has at most one.
+
+    ``run`` is 0 for the dossier's own clock. A generation belongs to a due instant: what moves it makes the next one.
+    """
 
     scope: Scope
     run: int
@@ -82,11 +93,20 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Unsaved:
-    """What a decision adds to the store besides the journey itself. ``timers`` None: they stay as they are."""
+    """What a decision adds to the store besides the journey itself.
+
+    ``clocks`` are set anew: their timers make way for ``timers``. A clock that is not named keeps its timer.
+    """
 
     entries: tuple[Entry, ...] = ()
-    timers: tuple[Timer, ...] | None = None
+    clocks: frozenset[Scope] = frozenset()
+    timers: tuple[Timer, ...] = ()
     is_new: bool = False
+
+    def with_clocks(self, clocks: frozenset[Scope], timers: tuple[Timer, ...]) -> Unsaved:
+        """Some clocks set anew; what was decided of the other before stays."""
+        kept = tuple(one for one in self.timers if one.scope not in clocks)
+        return Unsaved(self.entries, self.clocks | clocks, (*kept, *timers), self.is_new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +151,13 @@ class Journey:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What routing knows besides the journeys: its units, calendars and routes, and intake's procedures."""
+    """What routing knows besides the journeys: its units (every version, newest first), its calendars and its routes by
+    the level that takes them, and intake's procedures."""
 
-    units: Mapping[str, Unit]
+    units: Mapping[str, tuple[Unit, ...]]
     calendars: Mapping[tuple[str, int], WorkingCalendar]
     routes: Mapping[str, Route]
-    procedures: Mapping[str, str]
+    procedures: Mapping[str, Procedure]
 
     def calendar_of(self, journey: Journey) -> WorkingCalendar:
         """The calendar by which a dossier was promised. KeyError cannot be: it was known when the journey began."""

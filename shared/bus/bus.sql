@@ -16,9 +16,19 @@ UPDATE heard SET version = given.version, event_id = given.event_id, parked = gi
  WHERE heard.subject = given.subject AND heard.source = given.source;
 
 -- name: parked_of
--- What is parked of some subjects.   $1 subjects
+-- What is parked of some subjects.   $1 subjects, $2 only the one with this id, or NULL
 SELECT id, topic, partition, "offset", subject, source, version, reason, waits_for, key, headers, body
-  FROM parked WHERE subject = ANY($1::text[]) ORDER BY subject, source, version, id;
+  FROM parked WHERE subject = ANY($1::text[]) AND ($2::bigint IS NULL OR id = $2) ORDER BY subject, source, version, id;
+
+-- name: parked_ids
+-- Ids of what is parked of a subject, in the order of versions.   $1 subject
+SELECT id FROM parked WHERE subject = $1 ORDER BY version, source, id;
+
+-- name: subjects_in_turn
+-- Of some streams, the subjects of which something parked is not behind a gap.   $1 subjects, $2 sources, $3 versions whose turn it is
+SELECT DISTINCT parked.subject
+  FROM unnest($1::text[], $2::text[], $3::int[]) AS given (subject, source, version)
+  JOIN parked ON parked.subject = given.subject AND parked.source = given.source AND parked.version <= given.version;
 
 -- name: park
 -- Parks records; one that lies there already stays as it is. $1 topics, $2 partitions, $3 offsets, $4 digests, $5 subjects, $6 sources, $7 versions, $8 reasons, $9 waits_for, $10 keys, $11 headers, $12 bodies
@@ -39,11 +49,13 @@ UPDATE parked SET reason = given.reason, waits_for = given.waits_for
 DELETE FROM parked WHERE id = ANY($1::bigint[]) RETURNING subject, source;
 
 -- name: bury
--- Dead letters; one that lies there already stays as it is. $1 topics, $2 partitions, $3 offsets, $4 digests, $5 subjects, $6 sources, $7 versions, $8 types, $9 reasons, $10 keys, $11 headers, $12 bodies
+-- Dead letters; one that lies there already stays as it is, but one that failed again after it was closed as mended is open again. $1 topics, $2 partitions, $3 offsets, $4 digests, $5 subjects, $6 sources, $7 versions, $8 types, $9 reasons, $10 keys, $11 headers, $12 bodies
 INSERT INTO dead_letter (topic, partition, "offset", digest, subject, source, version, type, reason, key, headers, body)
 SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::int[], $8::text[],
                      $9::text[], $10::bytea[], $11::text[], $12::bytea[])
-ON CONFLICT (topic, partition, "offset", digest) DO NOTHING;
+ON CONFLICT (topic, partition, "offset", digest) DO UPDATE
+   SET reason = excluded.reason, fate = NULL, fated = NULL, fated_by = NULL, fate_reason = NULL
+ WHERE dead_letter.fate = 'redriven' OR (dead_letter.fate = 'superseded' AND NOT excluded.reason LIKE 'fork%');
 
 -- name: supersede
 -- Dead letters whose version was heard after all (published again, or redriven).   $1 subjects, $2 sources, $3 versions heard
@@ -58,7 +70,9 @@ SELECT DISTINCT subject FROM parked WHERE waits_for = ANY($1::text[]) ORDER BY s
 
 -- name: subjects_waiting
 -- Subjects with something parked that is not merely behind a gap.   $1 after this subject, $2 how many
-SELECT DISTINCT subject FROM parked WHERE waits_for IS NOT NULL AND subject > $1 ORDER BY subject LIMIT $2;
+SELECT DISTINCT parked.subject
+  FROM parked JOIN heard ON heard.subject = parked.subject AND heard.source = parked.source
+ WHERE parked.version <= heard.version + 1 AND parked.subject > $1 ORDER BY parked.subject LIMIT $2;
 
 -- name: waiting_room
 -- How much is parked and dead, and for how many seconds the oldest.
@@ -94,3 +108,12 @@ UPDATE dead_letter SET fate = $2, fated = clock_timestamp(), fated_by = $3, fate
 SELECT id, topic, partition, "offset", subject, source, version, reason, waits_for, parked,
        extract(epoch FROM clock_timestamp() - parked)::float8 AS age_seconds
   FROM parked ORDER BY id LIMIT $1;
+
+-- name: incarnations
+-- The incarnations of topics that partitions were last heard of.   $1 topics
+SELECT topic, partition, topic_id FROM incarnation WHERE topic = ANY($1::text[]);
+
+-- name: save_incarnation
+-- A partition is heard of this incarnation from now on.   $1 topic, $2 partition, $3 topic id
+INSERT INTO incarnation (topic, partition, topic_id) VALUES ($1, $2, $3)
+ON CONFLICT (topic, partition) DO UPDATE SET topic_id = excluded.topic_id;

@@ -36,11 +36,12 @@ class LastHeard:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A decoded record on its way to a fate; ``parked_id`` when it lay parked before."""
+    """A decoded record on its way to a fate; ``parked_id`` when it lay parked before, and then why and for what."""
 
     record: Record
     decoded: Heard | UnknownWord | Malformed
     parked_id: int | None = None
+    parked_for: tuple[str, str | None] | None = None
 
     @property
     def envelope(self) -> Envelope:
@@ -104,7 +105,9 @@ def sort_out(
     for streams in queues.values():
         for queue in streams.values():
             if len(queue) > 1:
-                queue.sort(key=lambda one: one.envelope.version)
+                # What lay parked comes before its own repeat: if a hearer lets it wait again, it must not be the parked
+                # one that was settled.
+                queue.sort(key=lambda one: (one.envelope.version, one.parked_id is None))
         # In the river's order: nearer the source first. What names no cause (an officer's command about a dossier that
         # was received in the same batch) then meets what it builds on.
         _advance(fates, dict(sorted(streams.items(), key=_along_the_river)), hears, sources)

@@ -7,28 +7,29 @@ dossiers with old stages after a lock wait, because the statement's snapshot is 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import asyncpg
 
 from shared import journal, telemetry
+from shared.bus import rows
 from shared.bus.deciding import Waiting
-from shared.bus.fates import Candidate, Fates, LastHeard, Stream, ToBury, ToPark, hold_back, sort_out, unreadable
-from shared.envelope import Heard, Record, Unreadable, decode, restored_headers, stored_headers
+from shared.bus.fates import Candidate, Fates, LastHeard, Stream, ToBury, hold_back, sort_out, unreadable
+from shared.bus.rows import bury
+from shared.envelope import Heard, Record, Unreadable, decode
 from shared.events import TOPIC_OF, Event, Service, Topic
 from shared.journal import Stream as Locked
-from shared.store import Migrations, Queries, Transaction
+from shared.store import Migrations, Transaction
+
+__all__ = ["MIGRATIONS", "Guilty", "Hearer", "Heeded", "bury", "hear_batch", "set_aside", "signature"]
 
 log = logging.getLogger(__name__)
 
 MIGRATIONS: Final = Migrations("bus", Path(__file__).parent / "migrations")
-
-_sql = Queries(Path(__file__).parent)
 
 Hear: TypeAlias = Callable[[Transaction, dict[str, Locked], Sequence[Heard]], Awaitable[list[Waiting]]]
 HearStates: TypeAlias = Callable[[Transaction, Sequence[Record]], Awaitable[list[str]]]
@@ -65,6 +66,20 @@ class Heeded:
     spans: tuple[telemetry.Span, ...] = ()
     known: tuple[str, ...] = ()
 
+    def end_spans(self) -> None:
+        """To be called after the commit: what a message was processed for is done."""
+        for opened in self.spans:
+            opened.end()
+
+
+@dataclass(frozen=True, slots=True)
+class Guilty:
+    """A record that an unforeseen error was found to belong to; ``parked_id`` when it lay parked."""
+
+    record: Record
+    error: Exception
+    parked_id: int | None = None
+
 
 async def hear_batch(
     tx: Transaction,
@@ -73,10 +88,12 @@ async def hear_batch(
     *,
     again: Sequence[str] = (),
     with_parked: bool = True,
+    only: int | None = None,
 ) -> Heeded:
     """Hear records in one transaction. ``again``: subjects whose parked events get another chance.
 
-    ``with_parked`` False leaves what is parked alone, so that an error can only belong to the records given.
+    ``with_parked`` False leaves what is parked alone, and ``only`` takes one parked row by its id, so that an error can
+    only belong to what was given.
     """
     buried: list[ToBury] = []
     candidates: list[Candidate] = []
@@ -86,10 +103,9 @@ async def hear_batch(
             buried.append(unreadable(record, decoded))
         else:
             candidates.append(Candidate(record, decoded))
-    before = await _lock_heard(tx, hearer, candidates, again)
-    waiting_room = sorted({subject for (subject, _), last in before.items() if last.parked})
-    if waiting_room and with_parked:
-        candidates.extend(await _parked_of(tx, waiting_room))
+    before = await rows.lock_heard(tx, _streams(hearer, candidates), again)
+    if with_parked:
+        candidates.extend(await _parked_in_turn(tx, candidates, before, only))
     fates = sort_out(candidates, before, hearer.types, hearer.sources)
     heard: list[Heard] = [one.decoded for one in fates.hear if isinstance(one.decoded, Heard)]
     spans: list[telemetry.Span] = []
@@ -117,6 +133,35 @@ async def hear_batch(
     )
 
 
+def _streams(hearer: Hearer, candidates: Sequence[Candidate]) -> set[Stream]:
+    streams: set[Stream] = set()
+    for candidate in candidates:
+        envelope = candidate.envelope
+        streams.add((envelope.subject, envelope.source))
+        if envelope.cause is not None and envelope.cause.source in hearer.sources:
+            # The cause's row is locked too, even before anything of it was heard: whoever hears the cause meanwhile
+            # waits for us, and then finds what we parked for it (if our row is too new for his look, the sweep does).
+            streams.add((envelope.subject, envelope.cause.source))
+    return streams
+
+
+async def _parked_in_turn(
+    tx: Transaction, candidates: Sequence[Candidate], before: Mapping[Stream, LastHeard], only: int | None
+) -> list[Candidate]:
+    """What is parked of the subjects that can move now. A long queue behind a gap is not read for every newcomer."""
+    waiting = {subject for (subject, _), last in before.items() if last.parked}
+    if not waiting:
+        return []
+    moving = {
+        one.envelope.subject
+        for one in candidates
+        if one.envelope.subject in waiting and one.envelope.version == before[one.stream].version + 1
+    }
+    if waiting - moving:
+        moving.update(await rows.subjects_in_turn(tx, before))
+    return await rows.parked_of(tx, moving, only) if moving else []
+
+
 def _traced(heard: Heard, spans: list[telemetry.Span]) -> Heard:
     """A message is processed in its own trace: what is said because of it gets the processing span as its parent."""
     if not telemetry.is_sampled(heard.traceparent):
@@ -140,189 +185,36 @@ def _traced(heard: Heard, spans: list[telemetry.Span]) -> Heard:
     return replace(heard, traceparent=telemetry.traceparent_of(opened))
 
 
-async def _lock_heard(
-    tx: Transaction, hearer: Hearer, candidates: Sequence[Candidate], again: Sequence[str]
-) -> dict[Stream, LastHeard]:
-    streams: set[Stream] = set()
-    for candidate in candidates:
-        envelope = candidate.envelope
-        streams.add((envelope.subject, envelope.source))
-        if envelope.cause is not None and envelope.cause.source in hearer.sources:
-            # The cause's row is locked too, even before anything of it was heard: whoever hears the cause meanwhile
-            # waits for us and then finds what we parked for it.
-            streams.add((envelope.subject, envelope.cause.source))
-    if not streams and not again:
-        return {}
-    ordered = sorted(streams)
-    await tx.execute(_sql["add_heard"], [subject for subject, _ in ordered], [source.value for _, source in ordered])
-    rows = await tx.fetch(_sql["lock_heard"], sorted({subject for subject, _ in ordered} | set(again)))
-    return {
-        (row["subject"], Service(row["source"])): LastHeard(
-            row["version"], str(row["event_id"]) if row["event_id"] else None, row["parked"]
-        )
-        for row in rows
-    }
-
-
-async def next_parked(tx: Transaction, subject: str) -> list[Record]:
-    """Of each stream of a subject, the parked record whose turn it is."""
-    rows = {row["source"]: row["version"] for row in await tx.fetch(_sql["lock_heard"], [subject])}
-    turns = {(source, version + 1) for source, version in rows.items()}
-    found = await _parked_of(tx, [subject])
-    return [one.record for one in found if (one.envelope.source.value, one.envelope.version) in turns]
-
-
-async def _parked_of(tx: Transaction, subjects: Sequence[str]) -> list[Candidate]:
-    found = []
-    for row in await tx.fetch(_sql["parked_of"], subjects):
-        record = Record(
-            row["topic"],
-            row["partition"],
-            row["offset"],
-            row["key"],
-            restored_headers(row["headers"]),
-            row["body"],
-        )
-        decoded = decode(record)
-        if not isinstance(decoded, Unreadable):  # it was readable when it was parked
-            found.append(Candidate(record, decoded, row["id"]))
-    return found
-
-
 async def _save(tx: Transaction, fates: Fates, before: Mapping[Stream, LastHeard]) -> None:
-    parked = await _park(tx, fates.park)
-    for stream, count in parked.items():
-        last = fates.last.get(stream, LastHeard())
+    for stream, count in (await rows.park(tx, fates.park)).items():
+        last = fates.last[stream]
         fates.last[stream] = replace(last, parked=last.parked + count)
     gone = {one.parked_id for one in fates.bury if one.parked_id is not None} | set(fates.settled)
-    if gone:
-        for candidate_stream in await _unpark(tx, sorted(gone)):
-            last = fates.last[candidate_stream]
-            fates.last[candidate_stream] = replace(last, parked=last.parked - 1)
-    if fates.bury:
-        await bury(tx, fates.bury)
-    changed = [(stream, last) for stream, last in fates.last.items() if before.get(stream) != last]
-    if not changed:
-        return
-    subjects = [stream[0] for stream, _ in changed]
-    sources = [stream[1].value for stream, _ in changed]
-    versions = [last.version for _, last in changed]
-    await tx.execute(
-        _sql["save_heard"],
-        subjects,
-        sources,
-        versions,
-        [last.event_id for _, last in changed],
-        [last.parked for _, last in changed],
-    )
-    await tx.execute(_sql["supersede"], subjects, sources, versions)
+    for stream, count in (await rows.unpark(tx, gone)).items():
+        last = fates.last[stream]
+        fates.last[stream] = replace(last, parked=last.parked - count)
+    await bury(tx, fates.bury)
+    await rows.save_heard(tx, {stream: last for stream, last in fates.last.items() if before.get(stream) != last})
 
 
-async def _park(tx: Transaction, parks: Sequence[ToPark]) -> dict[Stream, int]:
-    """Parks what is new, gives what lay there its new reason; returns how many came to each stream."""
-    again = [one for one in parks if one.candidate.parked_id is not None]
-    if again:
-        await tx.execute(
-            _sql["park_again"],
-            [one.candidate.parked_id for one in again],
-            [one.reason for one in again],
-            [one.waits_for for one in again],
-        )
-    new = [one for one in parks if one.candidate.parked_id is None]
-    if not new:
-        return {}
-    records = [one.candidate.record for one in new]
-    envelopes = [one.candidate.envelope for one in new]
-    rows = await tx.fetch(
-        _sql["park"],
-        *_where(records),
-        [envelope.subject for envelope in envelopes],
-        [envelope.source.value for envelope in envelopes],
-        [envelope.version for envelope in envelopes],
-        [one.reason for one in new],
-        [one.waits_for for one in new],
-        *_what(records),
-    )
-    came: dict[Stream, int] = {}
-    for row in rows:
-        stream = (row["subject"], Service(row["source"]))
-        came[stream] = came.get(stream, 0) + 1
-    return came
-
-
-async def _unpark(tx: Transaction, ids: Sequence[int]) -> list[Stream]:
-    rows = await tx.fetch(_sql["unpark"], ids)
-    return [(row["subject"], Service(row["source"])) for row in rows]
-
-
-async def bury(tx: Transaction, dead: Sequence[ToBury]) -> None:
-    """Write dead letters; the same record twice is one."""
-    records = [one.record for one in dead]
-    envelopes = [one.envelope for one in dead]
-    await tx.execute(
-        _sql["bury"],
-        *_where(records),
-        [envelope.subject if envelope else None for envelope in envelopes],
-        [envelope.source.value if envelope else None for envelope in envelopes],
-        [envelope.version if envelope else None for envelope in envelopes],
-        [envelope.type if envelope else None for envelope in envelopes],
-        [one.reason for one in dead],
-        *_what(records),
-    )
-    for one in dead:
-        log.error(
-            "dead_letter_written",
-            extra={
-                "topic": one.record.topic,
-                "partition": one.record.partition,
-                "offset": one.record.offset,
-                "reason": one.reason,
-            },
-        )
-
-
-def _where(records: Sequence[Record]) -> tuple[list[Any], ...]:
-    return (
-        [record.topic for record in records],
-        [record.partition for record in records],
-        [record.offset for record in records],
-        [digest(record) for record in records],
+async def set_aside(tx: Transaction, guilty: Sequence[Guilty]) -> None:
+    """Make dead letters of records that end in an unforeseen error; each holds its version, and is parked no more."""
+    dead = [_dead(one) for one in guilty]
+    streams = {(one.envelope.subject, one.envelope.source) for one in dead if one.envelope is not None}
+    last = await rows.lock_heard(tx, streams, ())
+    gone = await rows.unpark(tx, {one.parked_id for one in guilty if one.parked_id is not None})
+    await bury(tx, dead)
+    await rows.save_heard(
+        tx, {stream: replace(last[stream], parked=last[stream].parked - count) for stream, count in gone.items()}
     )
 
 
-def _what(records: Sequence[Record]) -> tuple[list[Any], ...]:
-    return (
-        [record.key for record in records],
-        [stored_headers(record.headers) for record in records],
-        [record.body for record in records],
-    )
-
-
-def digest(record: Record) -> bytes:
-    """SHA-256 of a record's content: an offset alone is used again after a topic was made anew."""
-    content = hashlib.sha256(record.key or b"")
-    content.update(stored_headers(record.headers).encode())
-    content.update(record.body or b"")
-    return content.digest()
-
-
-async def subjects_waiting_for(tx: Transaction, keys: Sequence[str]) -> list[str]:
-    """Subjects with something parked that waits for one of these keys."""
-    return [row["subject"] for row in await tx.fetch(_sql["subjects_waiting_for"], keys)]
-
-
-async def subjects_waiting(tx: Transaction, after: str, count: int) -> list[str]:
-    """The next subjects with something parked that is not merely behind a gap."""
-    return [row["subject"] for row in await tx.fetch(_sql["subjects_waiting"], after, count)]
-
-
-def set_aside(record: Record, error: Exception) -> ToBury | None:
-    """The dead letter of a record that an unforeseen error was found to belong to; it holds its version."""
-    decoded = decode(record)
-    if isinstance(decoded, Unreadable):
-        return unreadable(record, decoded)
-    envelope = decoded if isinstance(decoded, Heard) else decoded.envelope
-    return ToBury(record, f"error: {signature(error)}", envelope)
+def _dead(guilty: Guilty) -> ToBury:
+    reason = f"error: {signature(guilty.error)}"
+    decoded = decode(guilty.record)
+    if isinstance(decoded, Unreadable):  # of no stream (a state on a compacted topic): nothing is held by it
+        return ToBury(guilty.record, reason)
+    return ToBury(guilty.record, reason, decoded if isinstance(decoded, Heard) else decoded.envelope)
 
 
 def signature(error: Exception) -> str:

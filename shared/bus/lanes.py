@@ -9,12 +9,15 @@ acknowledgements commit the current position, so offsets are committed explicitl
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
@@ -22,12 +25,15 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 from faststream.message import StreamMessage
 
-from shared import telemetry
-from shared.bus import hearing
-from shared.bus.hearing import Hearer, Heeded
+from shared.bus import rows
+from shared.bus.ear import Ear
+from shared.bus.hearing import Hearer
+from shared.bus.incarnations import topic_ids
+from shared.bus.sweep import Sweep
+from shared.bus.trying import HearingStoppedError, Trying, Woken
 from shared.envelope import Record
 from shared.events import TOPIC_OF, Topic
-from shared.store import Database, is_transient
+from shared.store import Database
 
 log = logging.getLogger(__name__)
 
@@ -36,40 +42,40 @@ _POLL_MS: Final = 50
 # aiokafka gives a member up when it does not poll for this long; a batch is tried again in place for half of it, and
 # then its partitions are wound back, so that the loop polls.
 _POLL_INTERVAL: Final = 120.0
-_SAME_ERROR_IN_A_ROW: Final = 5
-_SWEEP: Final = 5.0
 _LARGEST_FETCH: Final = 11 * 1024 * 1024
+# A topic that is gone, or there again, is noticed when metadata are renewed; aiokafka's own five minutes are too long.
+_METADATA_AGE_MS: Final = 10_000
+_GRACE: Final = 8.0
+_LOOK: Final = 1.0
+_LOOK_FOR_INCARNATIONS: Final = 5.0
+_LONGEST_ANSWER: Final = 5.0
+_DEAF_AFTER: Final = 30.0
 
 
 class BrokerAwayError(Exception):
     """The broker does not answer."""
 
 
-class HearingStoppedError(Exception):
-    """The same error came on several subjects in a row: a bad release, not bad events."""
-
-
 @dataclass(slots=True)
-class _Row:
-    """Guilty records in a row, kept in memory until it is clear that it is they who are guilty, not this release."""
+class _Lane:
+    """One consumer with its loop; ``busy`` while a batch is being heard."""
 
-    kind: str = ""
-    subjects: set[bytes] = field(default_factory=set)
-    guilty: list[tuple[Record, Exception]] = field(default_factory=list)
+    trying: Trying
+    states: bool
+    subscriber: Any = None
+    busy: bool = False
 
-    def add(self, record: Record, error: Exception) -> None:
-        kind = hearing.signature(error)
-        if kind != self.kind:
-            self.kind, self.subjects = kind, set()
-        self.subjects.add(record.key or b"")
-        self.guilty.append((record, error))
-        if len(self.subjects) >= _SAME_ERROR_IN_A_ROW:
-            raise HearingStoppedError(kind)
+    @property
+    def ear(self) -> Ear | None:
+        """The consumer, while there is one."""
+        ear: Ear | None = self.subscriber.consumer
+        return ear
 
-    def clear(self) -> None:
-        self.kind = ""
-        self.subjects.clear()
-        self.guilty.clear()
+    @property
+    def is_deaf(self) -> bool:
+        """True when the consumer did not answer for long although nobody kept it from polling."""
+        ear = self.ear
+        return not self.busy and (ear is None or asyncio.get_running_loop().time() - ear.alive > _DEAF_AFTER)
 
 
 @dataclass(slots=True)
@@ -82,14 +88,29 @@ class Bus:
     lanes: int = 2
     slot: int = 0
     stopped: str | None = None
-    heard: int = 0
     _broker: KafkaBroker | None = None
-    _subscribers: list[Any] = field(default_factory=list)
-    _consumers: list[Any] = field(default_factory=list)
-    _positions: dict[tuple[str, int], int] = field(default_factory=dict)
+    _lanes: list[_Lane] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _known: set[str] = field(default_factory=set)
+    _woken: Woken = field(default_factory=Woken)
+    _client: AIOKafkaClient | None = None
+
+    @property
+    def heard(self) -> int:
+        """Events that this process heard since its start."""
+        return sum(lane.trying.heard for lane in self._lanes)
+
+    @property
+    def is_deaf(self) -> bool:
+        """True when a lane gets no answer from the broker."""
+        return any(lane.is_deaf for lane in self._lanes)
+
+    def lag(self) -> dict[str, int]:
+        """Records not yet heard, for each topic that this process holds partitions of."""
+        behind: dict[str, int] = {}
+        for lane in self._lanes:
+            for topic, count in (lane.ear.lag() if lane.ear else {}).items():
+                behind[topic] = behind.get(topic, 0) + count
+        return behind
 
     async def start(self) -> None:
         """Join the consumer group and hear. BrokerAwayError when the broker does not answer: try again."""
@@ -97,55 +118,53 @@ class Bus:
             self.kafka,
             apply_types=False,
             logger=logging.getLogger("lienthong.bus"),
-            log_level=logging.DEBUG,
+            log_level=logging.WARNING,
             enable_idempotence=True,
             allow_auto_create_topics=False,
+            metadata_max_age_ms=_METADATA_AGE_MS,
+            graceful_timeout=_GRACE,
         )
+        name = self.hearer.service.value
         topics = [TOPIC_OF[source] for source in sorted(self.hearer.sources)]
+        self._broker, self._lanes, self._tasks = broker, [], []
         # The widest ear first: co-partitioned topics go to a lane together, so that a subject has one holder.
-        for lane in range(self.lanes):
-            self._listen(broker, topics, f"{self.hearer.service.value}", lane)
+        for number in range(self.lanes):
+            self._listen(broker, topics, name, f"{name}-{self.slot}-{number}")
         if self.hearer.states:
-            self._listen_states(broker)
-        self._broker = broker
+            self._listen(broker, list(self.hearer.states), f"{name}.states", f"{name}.states-{self.slot}", states=True)
         try:
+            await broker.connect()
+            options: Any = broker.config.broker_config
+            options.builder = partial(Ear, **options.builder.keywords)
             await broker.start()
         except (KafkaError, OSError) as error:
             await broker.stop()
             raise BrokerAwayError(type(error).__name__) from error
-        self._consumers = [subscriber.consumer for subscriber in self._subscribers]
-        # What was parked for words of a newer release is tried again at start: this may be that release.
-        self._tasks.append(asyncio.create_task(self._sweep(), name="sweep"))
+        self._tasks = [
+            asyncio.create_task(self._sweep(), name="sweep"),
+            asyncio.create_task(self._watch(), name="watch"),
+        ]
 
     async def stop(self) -> None:
         """Leave: the batch in flight is finished first. A static member keeps its partitions until it times out."""
+        polling = [task for lane in self._lanes for task in lane.subscriber.tasks]
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._broker is not None:
             await self._broker.stop()
+        await asyncio.gather(*polling, return_exceptions=True)
+        await self._hang_up()
 
-    def lag(self) -> dict[str, int]:
-        """Records not yet heard, for each topic that this process holds partitions of."""
-        behind: dict[str, int] = {}
-        for consumer in self._consumers:
-            if consumer is None:
-                continue
-            for partition in consumer.assignment():
-                end = consumer.highwater(partition)
-                if end is None:
-                    continue
-                position = self._positions.get((partition.topic, partition.partition))
-                # Before the first batch of a partition nothing is known but what the consumer fetched.
-                behind[partition.topic] = behind.get(partition.topic, 0) + max(end - (position or 0), 0)
-        return behind
-
-    def _listen(self, broker: KafkaBroker, topics: Sequence[Topic], group: str, lane: int) -> None:
-        subscriber = broker.subscriber(
+    def _listen(
+        self, broker: KafkaBroker, topics: Sequence[Topic], group: str, member: str, *, states: bool = False
+    ) -> None:
+        lane = _Lane(Trying(self.hearer, self.database, self._woken), states)
+        lane.subscriber = broker.subscriber(
             *(topic.name for topic in topics),
             batch=True,
             group_id=group,
-            group_instance_id=f"{group}-{self.slot}-{lane}",
+            group_instance_id=member,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.MANUAL,
             max_records=_BATCH,
@@ -158,217 +177,107 @@ class Bus:
             parser=_raw_parser,
             decoder=_raw_decoder,
         )
+        self._lanes.append(lane)
 
-        self._subscribers.append(subscriber)
-
-        @subscriber
+        @lane.subscriber  # type: ignore[untyped-decorator]
         async def hear(records: tuple[ConsumerRecord[bytes, bytes], ...]) -> None:
-            await self._heed(subscriber.consumer, records)
+            if lane.ear is not None:
+                lane.busy = True
+                try:
+                    await self._heed(lane, lane.ear, records)
+                finally:
+                    lane.busy = False
+                    lane.ear.alive = asyncio.get_running_loop().time()
 
-    def _listen_states(self, broker: KafkaBroker) -> None:
-        group = f"{self.hearer.service.value}.states"
-        subscriber = broker.subscriber(
-            *(topic.name for topic in self.hearer.states),
-            batch=True,
-            group_id=group,
-            group_instance_id=f"{group}-{self.slot}",
-            auto_offset_reset="earliest",
-            ack_policy=AckPolicy.MANUAL,
-            max_records=_BATCH,
-            batch_timeout_ms=_POLL_MS,
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=2_000,
-            max_poll_interval_ms=int(_POLL_INTERVAL * 1000),
-            parser=_raw_parser,
-            decoder=_raw_decoder,
-        )
-
-        self._subscribers.append(subscriber)
-
-        @subscriber
-        async def hear_states(records: tuple[ConsumerRecord[bytes, bytes], ...]) -> None:
-            await self._heed(subscriber.consumer, records, states=True)
-
-    async def _heed(self, consumer: Any, raw: Sequence[ConsumerRecord[bytes, bytes]], *, states: bool = False) -> None:
+    async def _heed(self, lane: _Lane, ear: Ear, raw: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         """Hear a polled batch to its end, or wind its partitions back. Never raises: FastStream would poll on."""
+        turn = ear.turn
         if self.stopped:
-            await self._stand_still(consumer, raw)
+            await asyncio.sleep(1)
+            ear.wind_back(raw, turn)
             return
         records = [Record(one.topic, one.partition, one.offset, one.key, tuple(one.headers), one.value) for one in raw]
         try:
             async with asyncio.timeout(_POLL_INTERVAL / 2):
-                await (self._hear_states(records) if states else self._hear_patiently(records))
+                await (lane.trying.states if lane.states else lane.trying.events)(records)
         except TimeoutError:
             log.warning("batch_wound_back", extra={"records": len(records)})
-            _wind_back(consumer, raw)
-            return
+            ear.wind_back(raw, turn)
         except HearingStoppedError as error:
-            self.stopped = f"the same error on {_SAME_ERROR_IN_A_ROW} subjects in a row: {error}"
-            log.critical("hearing_stopped", extra={"reason": self.stopped})
-            await self._stand_still(consumer, raw)
-            return
+            self._stand_still(error)
+            ear.wind_back(raw, turn)
         except Exception:
             # Not foreseen even one by one (a fault of the bus itself): nothing is committed, nothing is lost.
             log.exception("batch_wound_back", extra={"records": len(records)})
             await asyncio.sleep(1)
-            _wind_back(consumer, raw)
-            return
-        await self._commit(consumer, raw)
+            ear.wind_back(raw, turn)
+        else:
+            await ear.commit_heard(raw, turn)
 
-    async def _hear_patiently(self, records: Sequence[Record]) -> None:
-        """The whole batch, again and again while the database is away; one by one when the batch itself fails."""
-        try:
-            await self._again_while_transient(records)
-        except HearingStoppedError:
-            raise
-        except Exception as error:
-            log.warning("batch_runs_one_by_one", extra={"records": len(records), "error": hearing.signature(error)})
-            await self._one_by_one(records)
-
-    async def _again_while_transient(
-        self, records: Sequence[Record], *, again: Sequence[str] = (), with_parked: bool = True
-    ) -> Heeded:
-        wait = 0.05
-        while True:
-            try:
-                return await self._once(records, again, with_parked=with_parked)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("batch_tried_again", extra={"error": type(error).__name__, "records": len(records)})
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, 2.0)
-
-    async def _once(self, records: Sequence[Record], again: Sequence[str], *, with_parked: bool) -> Heeded:
-        service = self.hearer.service.value
-        with telemetry.span(f"process {service}", kind=telemetry.SpanKind.CONSUMER) as batch:
-            batch.set_attribute("messaging.batch.message_count", len(records))
-            async with self.database.transaction() as tx:
-                heeded = await hearing.hear_batch(tx, self.hearer, records, again=again, with_parked=with_parked)
-            for opened in heeded.spans:
-                batch.add_link(opened.get_span_context())
-        for opened in heeded.spans:
-            opened.end()
-        self.heard += heeded.heard
-        if heeded.known:
-            self._known.update(heeded.known)
-            self._wake.set()
-        return heeded
-
-    async def _one_by_one(self, records: Sequence[Record]) -> None:
-        row = _Row()
-        for record in records:
-            try:
-                await self._again_while_transient([record], with_parked=False)
-            except Exception as error:  # whatever it is, it belongs to this record
-                row.add(record, error)
-            else:
-                await self._set_aside(row)
-        await self._set_aside(row)
-        self._wake.set()
-
-    async def _set_aside(self, row: _Row) -> None:
-        if not row.guilty:
-            return
-        dead = [found for record, error in row.guilty if (found := hearing.set_aside(record, error))]
-        async with self.database.transaction() as tx:
-            await hearing.bury(tx, dead)
-        row.clear()
-
-    async def _hear_states(self, records: Sequence[Record]) -> None:
-        wait = 0.05
-        by_topic: dict[str, list[Record]] = {}
-        for record in records:
-            by_topic.setdefault(record.topic, []).append(record)
-        for topic, hear in self.hearer.states.items():
-            mine = by_topic.get(topic.name, [])
-            while mine:
-                try:
-                    async with self.database.transaction() as tx:
-                        known = await hear(tx, mine)
-                    break
-                except Exception as error:
-                    if not is_transient(error):
-                        raise
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, 2.0)
-            else:
-                continue
-            self._known.update(known)
-            self._wake.set()
-
-    async def _stand_still(self, consumer: Any, raw: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
-        await asyncio.sleep(1)
-        _wind_back(consumer, raw)
-
-    async def _commit(self, consumer: Any, raw: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
-        following: dict[TopicPartition, int] = {}
-        for one in raw:
-            where = TopicPartition(one.topic, one.partition)
-            following[where] = max(following.get(where, 0), one.offset + 1)
-        for where, offset in following.items():
-            self._positions[where.topic, where.partition] = offset
-        try:
-            await consumer.commit(following)
-        except (KafkaError, IllegalStateError) as error:
-            # The partitions went to somebody else, or the broker is away: he will hear repeats, and drop them.
-            log.info("offsets_not_committed", extra={"error": type(error).__name__})
+    def _stand_still(self, error: HearingStoppedError) -> None:
+        self.stopped = str(error)
+        log.critical("hearing_stopped", extra={"reason": self.stopped})
 
     async def _sweep(self) -> None:
-        """Give parked events another chance: at once when what they wait for was heard, and every few seconds."""
-        everything = True
-        while True:
-            try:
-                known, self._known = self._known, set()
-                self._wake.clear()
-                await self._try_parked(sorted(known), everything=everything)
-            except Exception as error:  # the sweep outlives whatever it meets
-                log.warning("sweep_failed", extra={"error": hearing.signature(error)})
-                self._known |= known
-            try:
-                await asyncio.wait_for(self._wake.wait(), _SWEEP)
-                everything = False
-            except TimeoutError:
-                everything = True
-
-    async def _try_parked(self, known: Sequence[str], *, everything: bool) -> None:
-        last = ""
-        while True:
-            async with self.database.pool.acquire() as connection:
-                if everything:
-                    subjects = await hearing.subjects_waiting(connection, last, 500)
-                else:
-                    subjects = await hearing.subjects_waiting_for(connection, known)
-            for start in range(0, len(subjects), 500):
-                await self._try_subjects(subjects[start : start + 500])
-            if not everything or not subjects:
-                return
-            last = subjects[-1]
-
-    async def _try_subjects(self, subjects: Sequence[str]) -> None:
+        trying = Trying(self.hearer, self.database, self._woken)
         try:
-            await self._again_while_transient([], again=subjects)
-        except Exception:  # one of them is guilty; each gets a transaction of its own
-            for subject in subjects:
+            await Sweep(trying).run()
+        except HearingStoppedError as error:
+            self._stand_still(error)
+
+    async def _watch(self) -> None:
+        """Measure lag, look for topics that were made anew, and open ears again that went deaf."""
+        loop = asyncio.get_running_loop()
+        look = loop.time()
+        while True:
+            for lane in self._lanes:
+                with contextlib.suppress(KafkaError, IllegalStateError, TimeoutError):
+                    async with asyncio.timeout(_LONGEST_ANSWER):
+                        if lane.ear is not None:
+                            await lane.ear.measure()
+            if loop.time() >= look:
+                look = loop.time() + _LOOK_FOR_INCARNATIONS
                 try:
-                    await self._again_while_transient([], again=[subject])
-                except Exception as error:
-                    async with self.database.transaction() as tx:
-                        guilty = await hearing.next_parked(tx, subject)
-                        dead = [found for record in guilty if (found := hearing.set_aside(record, error))]
-                        await hearing.bury(tx, dead)
+                    async with asyncio.timeout(_LONGEST_ANSWER):
+                        await self._look_for_incarnations()
+                except Exception as error:  # broker or database are away: the next look will do
+                    log.info("incarnations_unknown", extra={"error": type(error).__name__})
+                    await self._hang_up()
+            for lane in self._lanes:
+                if lane.is_deaf:
+                    await self._open_again(lane)
+            await asyncio.sleep(_LOOK)
 
+    async def _look_for_incarnations(self) -> None:
+        if self._client is None:
+            self._client = AIOKafkaClient(bootstrap_servers=self.kafka)
+            await self._client.bootstrap()
+        held = {where: lane.ear for lane in self._lanes if lane.ear for where in lane.ear.assignment()}
+        topics = {where.topic for where in held}
+        there = await topic_ids(self._client, topics)
+        async with self.database.pool.acquire() as connection:
+            known = await rows.incarnations(connection, topics)
+            for where, ear in sorted(held.items()):
+                now, before = there.get(where.topic), known.get((where.topic, where.partition))
+                if now is None or now == before:
+                    continue
+                if before is not None:
+                    log.warning("topic_made_anew", extra={"topic": where.topic, "partition": where.partition})
+                    await ear.begin_again(TopicPartition(*where))
+                await rows.save_incarnation(connection, where.topic, where.partition, now)
 
-def _wind_back(consumer: Any, raw: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
-    first: dict[TopicPartition, int] = {}
-    for one in raw:
-        where = TopicPartition(one.topic, one.partition)
-        first[where] = min(first.get(where, one.offset), one.offset)
-    for where, offset in first.items():
+    async def _open_again(self, lane: _Lane) -> None:
+        log.error("lane_deaf", extra={"group": lane.subscriber.group_id})
         try:
-            consumer.seek(where, offset)
-        except IllegalStateError:
-            continue  # not ours any more: whoever holds it starts at the committed offset
+            await lane.subscriber.stop()
+            await lane.subscriber.start()
+        except (KafkaError, OSError) as error:
+            log.warning("broker_away", extra={"error": type(error).__name__})
+
+    async def _hang_up(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
 
 
 async def _raw_parser(message: tuple[ConsumerRecord[bytes, bytes], ...]) -> StreamMessage[Any]:

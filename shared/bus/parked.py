@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import asyncpg
 
-from shared.bus import hearing
-from shared.bus.hearing import Hearer
+from shared.bus import hearing, rows
+from shared.bus.hearing import Hearer, Heeded
 from shared.envelope import Record, restored_headers
-from shared.store import Database, Queries, Transaction
+from shared.events import Service
+from shared.store import Database, Queries, Transaction, is_transient
 
 _sql = Queries(Path(__file__).parent)
 
@@ -50,7 +51,7 @@ class DeadLetter:
     fated: datetime | None
     fated_by: str | None
     fate_reason: str | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
     body: bytes | None = None
 
 
@@ -128,23 +129,34 @@ async def redrive(database: Database, hearer: Hearer, ident: int, by: str) -> Do
     """Hear a dead letter once more, as it is: after a release that can. Unforeseen errors leave it where it lies."""
     try:
         async with database.transaction() as tx:
-            row = await tx.fetchrow(_sql["lock_dead_letter"], ident)
+            row = await _locked(tx, ident)
             refused = _refused(row)
             if refused is not None:
                 return refused
             assert row is not None
-            record = Record(
-                row["topic"], row["partition"], row["offset"], row["key"], restored_headers(row["headers"]), row["body"]
-            )
-            heeded = await hearing.hear_batch(tx, hearer, [record])
-            if heeded.buried:
+            record = rows.record_of(row)
+            # Closed first: what fails again opens it again.
+            await close_dead_letter(tx, ident, "redriven", by, "")
+            heeded = await _hear_again(tx, hearer, record)
+            row = await tx.fetchrow(_sql["lock_dead_letter"], ident)
+            assert row is not None
+            if row["fate"] is None:
                 return NotDone(
                     "still_failing", "deploy a release that can read it, publish the subject again, or void it"
                 )
-            await close_dead_letter(tx, ident, "redriven", by, "")
-            return Done(f"heard {heeded.heard}, repeats {heeded.repeats}, parked {heeded.parked}")
-    except asyncpg.PostgresError as error:
+    except Exception as error:
+        if is_transient(error):
+            raise
         return NotDone("still_failing", f"it still ends in {hearing.signature(error)}: mend that first, or void it")
+    heeded.end_spans()
+    return Done(f"heard {heeded.heard}, repeats {heeded.repeats}, parked {heeded.parked}")
+
+
+async def _hear_again(tx: Transaction, hearer: Hearer, record: Record) -> Heeded:
+    for topic, hear in hearer.states.items():
+        if topic.name == record.topic:
+            return Heeded(heard=1, known=tuple(await hear(tx, [record])))
+    return await hearing.hear_batch(tx, hearer, [record])
 
 
 async def void(database: Database, hearer: Hearer, ident: int, by: str, why: str) -> Done | NotDone:
@@ -153,23 +165,40 @@ async def void(database: Database, hearer: Hearer, ident: int, by: str, why: str
     A record whose stream cannot be told is only dismissed: nothing waits behind it.
     """
     async with database.transaction() as tx:
-        row = await tx.fetchrow(_sql["lock_dead_letter"], ident)
+        row = await _locked(tx, ident)
         refused = _refused(row)
         if refused is not None:
             return refused
         assert row is not None
-        subject, source, version = row["subject"], row["source"], row["version"]
-        if subject is None or row["reason"].startswith("fork"):
+        if row["subject"] is None or row["reason"].startswith("fork"):
             await close_dead_letter(tx, ident, "dismissed", by, why)
             return Done("dismissed: no version was held by it")
-        streams = {one["source"]: one for one in await tx.fetch(_sql["lock_heard"], [subject])}
-        stream = streams.get(source)
-        if stream is None or stream["version"] + 1 != version:
-            return NotDone("not_next", "it is not the next version of its stream: void the earlier one first")
-        await tx.execute(_sql["save_heard"], [subject], [source], [version], [None], [stream["parked"]])
+        stream, version = (row["subject"], Service(row["source"])), row["version"]
+        # An event that failed as the first of its stream left no row behind.
+        last = (await rows.lock_heard(tx, [stream], ()))[stream]
+        if last.version >= version:
+            await close_dead_letter(tx, ident, "dismissed", by, why)
+            return Done("dismissed: its version was heard meanwhile")
+        if last.version + 1 != version:
+            return NotDone("not_next", "it is not the next version of its stream: mend or void the earlier one first")
         await close_dead_letter(tx, ident, "voided", by, why)
-        heeded = await hearing.hear_batch(tx, hearer, [], again=[subject])
-        return Done(f"version {version} is voided; heard {heeded.heard} that waited behind it")
+        await rows.save_heard(tx, {stream: replace(last, version=version, event_id=None)})
+    # What waits behind it may fail for reasons of its own: the void stands, and the sweep comes for the rest.
+    try:
+        async with database.transaction() as tx:
+            heeded = await hearing.hear_batch(tx, hearer, [], again=[stream[0]])
+    except Exception as error:
+        return Done(f"version {version} is voided; what waited behind it ended in {hearing.signature(error)}")
+    heeded.end_spans()
+    return Done(f"version {version} is voided; heard {heeded.heard} that waited behind it")
+
+
+async def _locked(tx: Transaction, ident: int) -> asyncpg.Record | None:
+    """A dead letter under lock, its streams locked before it, as a hearer does it."""
+    found = await tx.fetchrow(_sql["dead_letter"], ident)
+    if found is not None and found["subject"] is not None:
+        await rows.lock_heard(tx, (), [found["subject"]])
+    return await tx.fetchrow(_sql["lock_dead_letter"], ident)
 
 
 async def close_dead_letter(tx: Transaction, ident: int, fate: Fate, by: str, why: str) -> None:
@@ -186,7 +215,7 @@ def _refused(row: asyncpg.Record | None) -> NotDone | None:
 
 
 def _dead_letter(
-    row: asyncpg.Record, headers: tuple[tuple[str, bytes], ...] = (), body: bytes | None = None
+    row: asyncpg.Record, headers: tuple[tuple[str, bytes | None], ...] = (), body: bytes | None = None
 ) -> DeadLetter:
     return DeadLetter(
         row["id"],

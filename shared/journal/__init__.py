@@ -88,7 +88,10 @@ async def lock_known(tx: Transaction, subjects: Iterable[str]) -> dict[str, Stre
 
 
 async def announce(tx: Transaction, service: Service, locked: dict[str, Stream], sayings: Sequence[Saying]) -> None:
-    """Write sayings to journal and outbox and raise the versions in ``locked``. VersionsLostError without the lock."""
+    """Write sayings to journal and outbox and raise the versions in ``locked``. VersionsLostError without the lock.
+
+    A business time that lies before the subject's latest entry is moved up to it: time does not run back in a stream.
+    """
     if not sayings:
         return
     here = telemetry.traceparent()
@@ -100,7 +103,7 @@ async def announce(tx: Transaction, service: Service, locked: dict[str, Stream],
         stream = locked.get(saying.subject)
         if stream is None:
             raise VersionsLostError(f"{saying.subject} was not locked before it was spoken of")
-        version = stream.version + 1
+        version, time = stream.version + 1, max(stream.last_time, saying.time)
         cause = saying.because
         journal.append(
             (
@@ -109,7 +112,7 @@ async def announce(tx: Transaction, service: Service, locked: dict[str, Stream],
                 str(uuid_utils.uuid7()),
                 topic,
                 type(saying.event).__name__,
-                saying.time,
+                time,
                 cause.source.value if cause else None,
                 cause.version if cause else None,
                 saying.origin,
@@ -119,7 +122,7 @@ async def announce(tx: Transaction, service: Service, locked: dict[str, Stream],
             )
         )
         outbox.append((shard_of(saying.subject), saying.subject, version))
-        raised[saying.subject] = locked[saying.subject] = Stream(version, max(stream.last_time, saying.time))
+        raised[saying.subject] = locked[saying.subject] = Stream(version, time)
     await tx.copy_records_to_table("journal", records=journal, columns=_JOURNAL_COLUMNS)
     # ids are drawn in this order while the subjects are locked: for one subject, id order is version order
     await tx.copy_records_to_table("outbox", records=outbox, columns=("shard", "aggregateid", "version"))

@@ -1,23 +1,36 @@
 -- name: unsent
--- The oldest pointers of some shards with what they point to.   $1 shards, $2 how many
-SELECT outbox.id, outbox.shard, outbox.topic, outbox.aggregateid, outbox.version,
-       journal.id AS event_id, journal.type, journal."timestamp" AS time, journal.recorded,
-       journal.cause_source, journal.cause_version, journal.origin, journal.actor,
-       journal.tracingspancontext AS traceparent, journal.payload
-  FROM outbox
-  LEFT JOIN journal ON journal.aggregateid = outbox.aggregateid AND journal.version = outbox.version
- WHERE outbox.shard = ANY($1::smallint[])
- ORDER BY outbox.id
- LIMIT $2;
-
--- name: snapshots_for
--- The latest states on a compacted topic.   $1 topic, $2 subjects
-SELECT aggregateid, version, payload, tracingspancontext AS traceparent
-  FROM snapshot WHERE topic = $1 AND aggregateid = ANY($2::text[]);
+-- The oldest pointers of some shards with what they point to: an event, or the latest state on a compacted topic.
+-- The first is always there; more come until the bytes are used up. $1 shards, $2 how many, $3 bytes, $4 compacted topics
+SELECT * FROM (
+    SELECT pointer.id, pointer.shard, pointer.topic, pointer.aggregateid,
+           snapshot.aggregateid IS NOT NULL AS is_state, journal.aggregateid IS NOT NULL AS is_event,
+           coalesce(snapshot.version, pointer.version) AS version,
+           coalesce(snapshot.tracingspancontext, journal.tracingspancontext) AS traceparent,
+           coalesce(snapshot.payload, journal.payload) AS payload,
+           journal.id AS event_id, journal.type, journal."timestamp" AS time, journal.recorded,
+           journal.cause_source, journal.cause_version, journal.origin, journal.actor,
+           sum(coalesce(octet_length(snapshot.payload), octet_length(journal.payload), 0))
+               OVER (ORDER BY pointer.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+      FROM (SELECT id, shard, topic, aggregateid, version FROM outbox
+             WHERE shard = ANY($1::smallint[]) ORDER BY id LIMIT $2) AS pointer
+      LEFT JOIN snapshot ON snapshot.topic = pointer.topic AND snapshot.aggregateid = pointer.aggregateid
+      LEFT JOIN journal ON journal.aggregateid = pointer.aggregateid AND journal.version = pointer.version
+            AND (pointer.topic IS NULL OR pointer.topic <> ALL($4::text[]))
+     ) AS oldest
+ WHERE bytes_before IS NULL OR bytes_before < $3
+ ORDER BY id;
 
 -- name: forget_sent
 -- Pointers that the broker acknowledged.   $1 ids
 DELETE FROM outbox WHERE id = ANY($1::bigint[]);
+
+-- name: forget_topic
+-- Pointers of some shards to a private topic that does not exist.   $1 topic, $2 shards
+DELETE FROM outbox WHERE topic = $1 AND shard = ANY($2::smallint[]);
+
+-- name: still_here
+-- Keeps the session, and with it the locks, while the broker is slow.
+SELECT 1;
 
 -- name: take_shards
 -- Tries to become the relay of shards, for as long as this session lives.   $1 shards not held yet

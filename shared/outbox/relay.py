@@ -12,17 +12,17 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
 
 from shared import telemetry
 from shared.envelope import Cause, Envelope, headers_of
-from shared.events import PARTITIONS, TOPIC_OF, Service
+from shared.events import PARTITIONS, TOPIC_OF, TOPICS, Service
 from shared.store import Queries, connect, is_transient
 
 if TYPE_CHECKING:
@@ -30,14 +30,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _sql = Queries(Path(__file__).parent)
 
 _LOCK_CLASS: Final = 0x6F7574  # "out"
 _READ: Final = 2000
+# A payload may have a megabyte: what one round reads must be sent well within the broker's time limit.
+_READ_BYTES: Final = 8_388_608
+_LARGEST_BATCH: Final = 1_048_576
 _SHORTEST_WAIT: Final = 0.02
 _LONGEST_WAIT: Final = 0.25
 _IDLE_SESSION_TIMEOUT: Final = "3s"
+_HEARTBEAT: Final = 1.0
 _LOOK_FOR_SHARDS: Final = 1.0
+_SHORTEST_BACKOFF: Final = 0.1
+_LONGEST_BACKOFF: Final = 2.0
+_LONGEST_FAREWELL: Final = 5.0
+
+_TOPIC_NAMES: Final = {topic.name for topic in TOPICS}
 
 
 class SendFailedError(Exception):
@@ -57,22 +68,19 @@ class Relay:
 
     async def run(self) -> None:
         """Hold shards and carry, for ever; every failure of broker or database is waited out with the shards let go."""
-        wait = 0.1
+        wait = _SHORTEST_BACKOFF
         while True:
+            before = self.sent
             try:
                 await self._session()
-            except (KafkaError, SendFailedError) as error:
-                log.warning("relay_waits", extra={"because": type(error).__name__})
             except Exception as error:
-                if not is_transient(error):
+                if not isinstance(error, KafkaError | SendFailedError) and not is_transient(error):
                     raise
                 log.warning("relay_waits", extra={"because": type(error).__name__})
-            else:
-                wait = 0.1
             finally:
                 self.held.clear()
+            wait = _SHORTEST_BACKOFF if self.sent > before else min(wait * 2, _LONGEST_BACKOFF)
             await asyncio.sleep(wait)
-            wait = min(wait * 2, 2.0)
 
     async def _session(self) -> None:
         connection = await connect(self.database_url, name=f"{self.service.value} relay")
@@ -83,22 +91,23 @@ class Relay:
                 client_id=f"{self.service.value}-relay",
                 acks="all",
                 enable_idempotence=True,
-                max_batch_size=1_048_576,
+                max_batch_size=_LARGEST_BATCH,
                 max_request_size=8_388_608,
                 request_timeout_ms=10_000,
             )
-            await producer.start()
             try:
+                await producer.start()
                 await self._carry(connection, producer)
             finally:
                 with contextlib.suppress(KafkaError, TimeoutError):
-                    await asyncio.wait_for(producer.stop(), 5)
+                    await asyncio.wait_for(producer.stop(), _LONGEST_FAREWELL)
         finally:
             connection.terminate()
 
     async def _carry(self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer) -> None:
         loop = asyncio.get_running_loop()
         wait, look = _SHORTEST_WAIT, 0.0
+        compacted = [topic.name for topic in TOPICS if topic.compacted]
         while True:
             if loop.time() >= look and len(self.held) < PARTITIONS:
                 missing = sorted(set(range(PARTITIONS)) - self.held)
@@ -109,12 +118,11 @@ class Relay:
                 look = loop.time() + _LOOK_FOR_SHARDS
             # Cleared before reading: a commit that comes in between is seen by the next round at once.
             self.committed.clear()
-            rows = await connection.fetch(_sql["unsent"], sorted(self.held), _READ)
+            rows = await connection.fetch(_sql["unsent"], sorted(self.held), _READ, _READ_BYTES, compacted)
             if rows:
                 await self._send(connection, producer, rows)
                 wait = _SHORTEST_WAIT
-                if len(rows) == _READ:
-                    continue
+                continue
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.committed.wait(), wait)
             wait = min(wait * 1.5, _LONGEST_WAIT)
@@ -125,50 +133,67 @@ class Relay:
         producer: AIOKafkaProducer,
         rows: Sequence[asyncpg.Record],
     ) -> None:
-        snapshots = await self._snapshots(connection, rows)
         own = TOPIC_OF[self.service].name
-        by_partition: dict[tuple[str, int], list[tuple[bytes, bytes | None, list[tuple[str, bytes]]]]] = defaultdict(
-            list
-        )
+        by_partition: dict[tuple[str, int], list[_Outgoing]] = defaultdict(list)
         for row in rows:
-            key = row["aggregateid"].encode()
-            snapshot = snapshots.get((row["topic"], row["aggregateid"]))
-            if snapshot is not None:
-                record = (key, *snapshot)
-            elif row["payload"] is not None:
-                record = (key, row["payload"].encode(), headers_of(_envelope(self.service, row)))
-            else:
-                continue  # a snapshot that was replaced and is gone: nothing to say
-            by_partition[row["topic"] or own, row["shard"]].append(record)
+            key, topic = row["aggregateid"].encode(), row["topic"] or own
+            body = row["payload"].encode() if row["payload"] is not None else None
+            if row["is_state"]:
+                by_partition[topic, row["shard"]].append((key, body, _state_headers(row)))
+            elif row["is_event"]:
+                by_partition[topic, row["shard"]].append((key, body, headers_of(_envelope(self.service, row))))
+        for topic in {topic for topic, _ in by_partition} - _TOPIC_NAMES:
+            if not await self._meanwhile(connection, _is_there(producer, topic)):
+                # Somebody asked for his private topic and forgot to make it; nobody else is to wait for that.
+                log.error("private_topic_missing", extra={"topic": topic})
+                await connection.execute(_sql["forget_topic"], topic, sorted(self.held))
+                by_partition = {where: what for where, what in by_partition.items() if where[0] != topic}
         with telemetry.span(f"send {own}", kind=telemetry.SpanKind.PRODUCER) as opened:
             opened.set_attribute("messaging.batch.message_count", len(rows))
-            await asyncio.gather(*(_send_batches(producer, *where, what) for where, what in by_partition.items()))
+            await self._meanwhile(connection, _send_all(producer, by_partition))
         await connection.execute(_sql["forget_sent"], [row["id"] for row in rows])
         self.sent += len(rows)
 
-    async def _snapshots(
-        self, connection: asyncpg.Connection[asyncpg.Record], rows: Sequence[asyncpg.Record]
-    ) -> dict[tuple[str, str], tuple[bytes | None, list[tuple[str, bytes]]]]:
-        wanted: dict[str, list[str]] = defaultdict(list)
-        for row in rows:
-            if row["topic"] is not None:
-                wanted[row["topic"]].append(row["aggregateid"])
-        found: dict[tuple[str, str], tuple[bytes | None, list[tuple[str, bytes]]]] = {}
-        for topic, subjects in wanted.items():
-            for state in await connection.fetch(_sql["snapshots_for"], topic, subjects):
-                headers = [("ce_streamversion", str(state["version"]).encode())]
-                if state["traceparent"]:
-                    headers.append(("traceparent", state["traceparent"].encode()))
-                payload = state["payload"]
-                found[topic, state["aggregateid"]] = (payload.encode() if payload else None, headers)
-        return found
+    async def _meanwhile(self, connection: asyncpg.Connection[asyncpg.Record], work: Coroutine[Any, Any, T]) -> T:
+        """Wait for the broker, and keep the session meanwhile: it is for standing still that it is lost."""
+        working = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait({working}, timeout=_HEARTBEAT))[0]:
+                await connection.fetchval(_sql["still_here"])
+            return await working
+        finally:
+            working.cancel()
+
+
+_Outgoing: TypeAlias = tuple[bytes, bytes | None, list[tuple[str, bytes]]]
+
+
+def _state_headers(row: asyncpg.Record) -> list[tuple[str, bytes]]:
+    headers = [("ce_streamversion", str(row["version"]).encode())]
+    if row["traceparent"]:
+        headers.append(("traceparent", row["traceparent"].encode()))
+    return headers
+
+
+async def _is_there(producer: AIOKafkaProducer, topic: str) -> bool:
+    try:
+        return len(await producer.partitions_for(topic)) >= PARTITIONS
+    except UnknownTopicOrPartitionError:
+        # aiokafka says so too when nobody answers.
+        if not await producer.client.force_metadata_update():
+            raise KafkaConnectionError("no metadata") from None
+        return False
+
+
+async def _send_all(producer: AIOKafkaProducer, by_partition: Mapping[tuple[str, int], Sequence[_Outgoing]]) -> None:
+    await asyncio.gather(*(_send_batches(producer, *where, what) for where, what in by_partition.items()))
 
 
 async def _send_batches(
     producer: AIOKafkaProducer,
     topic: str,
     partition: int,
-    records: Sequence[tuple[bytes, bytes | None, list[tuple[str, bytes]]]],
+    records: Sequence[_Outgoing],
 ) -> None:
     """Whole batches to one partition, one after the other: the order of the records is the order on the partition."""
     pending: list[asyncio.Future[Any]] = []

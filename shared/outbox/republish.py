@@ -35,9 +35,12 @@ async def republish(database: Database, subjects: Sequence[str] | None, *, topic
     Each chunk of 500 subjects is a transaction of its own, under their locks, so that ids follow versions here too.
     ``topic`` names a hearer's private topic; without it, contacts on the compacted topic are published again as well.
     """
-    if subjects is not None:
-        return await _chunk(database, subjects, topic)
     count, last = 0, ""
+    if subjects is not None:
+        ordered = sorted(set(subjects))
+        for start in range(0, len(ordered), _CHUNK):
+            count += await _chunk(database, ordered[start : start + _CHUNK], topic)
+        return count
     while True:
         async with database.pool.acquire() as connection:
             following = await subjects_after(connection, last, _CHUNK)

@@ -47,8 +47,8 @@ def is_transient(error: BaseException) -> bool:
     """True for deadlock, lock timeout, a lost or refused connection, no space: the same work may be tried again."""
     if isinstance(error, asyncpg.InterfaceError):
         # asyncpg says InterfaceError for a connection that was closed under it, but also for a value that fits no
-        # column: that one would fail for ever.
-        return "clos" in str(error) or "released back" in str(error)
+        # column (it is a ValueError too): that one would fail for ever.
+        return not isinstance(error, ValueError) and ("clos" in str(error) or "released back" in str(error))
     return isinstance(error, _TRANSIENT)
 
 

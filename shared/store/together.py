@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
+
+from shared.store.pool import is_transient
 
 A = TypeVar("A")
 B = TypeVar("B")
+
+_Batch: TypeAlias = "list[tuple[A, asyncio.Future[B]]]"
 
 
 class Together(Generic[A, B]):
     """Carries out what is asked in batches; each caller gets his own answer, after the commit.
 
     ``carry_out`` takes a batch and returns an answer for each, in order. When it raises, the batch is run again one by
-    one, so that only the guilty caller gets the exception.
+    one, so that only the guilty caller gets the exception; a transient error (the database is away) is nobody's fault:
+    the batch is run once more together, and then all get the exception.
     """
 
     def __init__(self, carry_out: Callable[[Sequence[A]], Awaitable[Sequence[B]]], *, largest: int = 256) -> None:
@@ -35,6 +40,7 @@ class Together(Generic[A, B]):
 
     async def run(self) -> None:
         """Carry out batches, one after the other, until cancelled; whoever waits then is cancelled too."""
+        batch: _Batch[A, B] = []
         try:
             while True:
                 await self._asked.wait()
@@ -43,29 +49,42 @@ class Together(Generic[A, B]):
                     batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
                     await self._carry_out_or_one_by_one(batch)
         finally:
-            for _, answer in self._waiting:
+            for _, answer in (*batch, *self._waiting):
                 answer.cancel()
 
-    async def _carry_out_or_one_by_one(self, batch: list[tuple[A, asyncio.Future[B]]]) -> None:
-        if await self._try([one for one in batch if not one[1].done()]) or len(batch) == 1:
+    async def _carry_out_or_one_by_one(self, batch: _Batch[A, B]) -> None:
+        error = await self._try(batch)
+        if error is None:
             return
-        for one in batch:
-            await self._try([one])
+        if is_transient(error):  # nobody's fault: once more together, and then everybody hears of it
+            error = await self._try(batch)
+            if error is None:
+                return
+        together = _unanswered(batch)
+        if len(together) == 1 or is_transient(error):
+            for _, answer in together:
+                answer.set_exception(error)
+            return
+        for place, one in enumerate(together):
+            error = await self._try([one])
+            if error is not None:
+                for _, answer in _unanswered(together[place:] if is_transient(error) else [one]):
+                    answer.set_exception(error)
 
-    async def _try(self, batch: list[tuple[A, asyncio.Future[B]]]) -> bool:
-        if not batch:
-            return True
+    async def _try(self, batch: _Batch[A, B]) -> Exception | None:
+        """Carry out for all whose callers still wait; the exception, if there was one."""
+        together = _unanswered(batch)
+        if not together:
+            return None
         try:
-            answers = await self._carry_out([one for one, _ in batch])
-        except asyncio.CancelledError:
-            for _, answer in batch:
-                answer.cancel()
-            raise
+            answers = await self._carry_out([one for one, _ in together])
+            for (_, answer), said in zip(together, answers, strict=True):
+                if not answer.done():  # its caller may have gone
+                    answer.set_result(said)
         except Exception as error:
-            if len(batch) == 1 and not batch[0][1].done():
-                batch[0][1].set_exception(error)
-            return False
-        for (_, answer), said in zip(batch, answers, strict=True):
-            if not answer.done():  # its caller may have gone
-                answer.set_result(said)
-        return True
+            return error
+        return None
+
+
+def _unanswered(batch: _Batch[A, B]) -> _Batch[A, B]:
+    return [one for one in batch if not one[1].done()]

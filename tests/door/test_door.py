@@ -257,6 +257,7 @@ async def test_a_client_that_asks_first_is_not_made_to_send_what_is_refused(door
     writer.close()
 
     assert head.line.startswith("HTTP/1.1 413 ")
+    assert head.values("connection") == ["close"]
     assert (body, rest) == (b"too much", b"")
 
 
@@ -456,14 +457,14 @@ async def test_answers_without_a_body_leave_the_connection_in_order(door: TheDoo
 async def test_an_answer_that_nobody_asked_for_is_not_given_to_the_next(door: TheDoor) -> None:
     async def twice(asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_body(reader, asked)
-        writer.write(answer(asked.line.encode()) + answer(b"stray"))
+        writer.write(answer(asked.line.encode()) + answer(b"stray", "500 Stray"))
 
     intake = door.behind["intake"]
     intake.behaviour = twice
     async with door.client() as client:
-        answers = [(await client.get(f"/intake/{number}")).text for number in range(5)]
+        answers = [await client.get(f"/intake/{number}") for number in range(5)]
 
-    assert answers == [f"GET /intake/{number} HTTP/1.1" for number in range(5)]
+    assert [(one.status_code, one.text) for one in answers] == [(200, f"GET /intake/{n} HTTP/1.1") for n in range(5)]
 
 
 async def test_two_hundred_clients_at_once_are_all_answered(door: TheDoor) -> None:
@@ -517,6 +518,25 @@ async def test_a_client_that_leaves_frees_its_connection(door: TheDoor) -> None:
     writer.close()
 
     await until(lambda: intake.open_connections <= max(open_before - 1, 0), "the connection is closed")
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_not_waited_for(door: TheDoor) -> None:
+    ended = asyncio.Event()
+
+    async def wait_for_all(asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await read_body(reader, asked)
+        finally:
+            ended.set()
+
+    door.behind["intake"].behaviour = wait_for_all
+    _, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    writer.write(b"POST /intake/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nhalf")
+    await until(lambda: len(door.behind["intake"].asked) == 1, "the service has the request")
+
+    writer.close()
+
+    await asyncio.wait_for(ended.wait(), 20)
 
 
 async def test_a_broken_request_is_refused_and_reaches_nobody(door: TheDoor) -> None:

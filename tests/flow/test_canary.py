@@ -73,7 +73,7 @@ async def _everything_on_topics(kafka: str) -> bytes:
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         read: list[bytes] = []
-        while any(await consumer.position(where) < end for where, end in ends.items()):
+        while [where for where, end in ends.items() if await consumer.position(where) < end]:
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 for record in records:
                     read += [record.key or b"", record.value or b"", *(value for _, value in record.headers)]

@@ -15,7 +15,7 @@ import pytest
 from deploy.launcher.layout import SERVICES
 from tests.flow.river import WARD_DESK, WARD_PROCEDURE, River, a_submission
 
-_DOSSIERS: Final = 400
+_DOSSIERS: Final = 2000
 _AT_ONCE: Final = 16
 _MAIL: Final = "killed@example.vn"
 

@@ -10,7 +10,7 @@ from tests.processes import until
 
 
 async def _status_is(river: River, code: str, status: int) -> bool:
-    return (await river.look_up(code))["status"] == status
+    return bool((await river.look_up(code))["status"] == status)
 
 
 async def test_a_dossier_goes_from_the_ward_to_the_town_and_back_and_every_store_sees_it(river: River) -> None:

@@ -214,7 +214,7 @@ def test_a_file_that_is_no_log_is_refused_in_one_sentence(tmp_path: Path, conten
         (a_case(an_event(at="2011-02-30T13:42:22Z")), "day"),
         (a_case(an_event(at="0001-02-03T13:42:22Z")), "outside the years"),
         (a_case(an_event(at="2011-10-11T13:42:22.123456789Z")), "finer than a microsecond"),
-        (a_case(an_event(at=SECOND), an_event(at=FIRST)), r"Event 2 of case case-1 \(line 5\) is earlier"),
+        (a_case(an_event(at=SECOND), an_event(at=FIRST)), r"Event 2 of case case-1 \(line 6\) is earlier"),
         (a_case(an_event("x" * 121)), "at most 120 characters"),
         (a_case(an_event(group="Pho\u0300ng 1")), "NFC"),
         (a_case(an_event("")), "has no concept:name"),

@@ -70,7 +70,8 @@ async def take(
         if isinstance(decided, NotDone):
             return decided
         changed, event = decided
-        now = await journal.instant(tx)
+        # What comes in because of a request lies after it, whatever the two services' clocks say of each other.
+        now = max(await journal.instant(tx), dossier.as_of)
         saying = journal.in_order(locked, Saying(dossier_id, event, now, origin=dossier.origin, actor=actor.id))
         await journal.announce(tx, Service.INTAKE, locked, [saying])
         await store.change_dossiers(tx, [replace(changed, as_of=max(changed.as_of, saying.time))])
@@ -85,7 +86,9 @@ def decide(dossier: Dossier, wish: Wish) -> tuple[Dossier, Event] | NotDone:
         case Supplement(components):
             if dossier.status is not Status.WAITS_FOR_SUPPLEMENT:
                 return NotDone("not_now", "no papers are missing: nothing was asked for", dossier.status)
-            return replace(dossier, requested="supplement"), SupplementReceived(components=components)
+            return replace(dossier, requested=dossier.requested or "supplement"), SupplementReceived(
+                components=components
+            )
         case Withdrawal():
             if dossier.status not in {
                 Status.RECEIVED,
@@ -94,6 +97,8 @@ def decide(dossier: Dossier, wish: Wish) -> tuple[Dossier, Event] | NotDone:
                 Status.WAITS_FOR_FEE,
             }:
                 return NotDone("not_now", "the dossier is closed: there is nothing to withdraw", dossier.status)
+            if dossier.requested == "withdrawal":
+                return NotDone("not_now", "it was asked for before: routing is about to decide", dossier.status)
             return replace(dossier, requested="withdrawal"), WithdrawalRequested()
         case HandOut(way):
             if dossier.status is not Status.RESULT_READY:

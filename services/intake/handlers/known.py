@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -10,12 +11,21 @@ from services.intake.values import Known
 from shared.calendar import WorkingCalendar
 from shared.store import Transaction
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(slots=True)
 class Calendars:
     """Calendars that were parsed before: a version never changes."""
 
     parsed: dict[tuple[str, int], WorkingCalendar] = field(default_factory=dict)
+    ending: set[tuple[str, int]] = field(default_factory=set)
+
+    def ends(self, code: str, version: int) -> None:
+        """A promise lies in years whose holidays this calendar does not know: the operators are told once."""
+        if (code, version) not in self.ending:
+            self.ending.add((code, version))
+            log.warning("calendar_ends", extra={"calendar": code, "version": version})
 
 
 async def known_for(tx: Transaction, calendars: Calendars, procedures: Iterable[str]) -> Known:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -18,14 +18,15 @@ from shared import journal
 from shared.access import Actor
 from shared.events import CONTACT, ContactGiven, DossierReceived, Service
 from shared.journal import Answer, CommandKey, Saying
-from shared.seal import Keyring, new_data_key, seal
+from shared.seal import READERS, DataKey, Keyring, new_data_key, open_sealed, seal
 from shared.store import Database, Transaction
-
-READERS: Final = ("intake", "notification")
-"""The services that may read a citizen's contact; the rest of his data only intake opens."""
 
 APPLICANT: Final = "applicant"
 CONTACT_PURPOSE: Final = "contact"
+
+BODY_DIGEST: Final = "command"
+"""A digest of a body with a name and a number in it is a person's fingerprint: who knows the rest finds the number by
+trying. So it is sealed too, and erased with the key."""
 
 
 class TakenMeanwhileError(Exception):
@@ -75,34 +76,49 @@ async def _receive(
     known = await known_for(tx, calendars, {one.submission.procedure for one in asked})
     now = await journal.instant(tx)
     new: dict[CommandKey, tuple[Asked, Accepted]] = {}
-    refused: dict[CommandKey, NotAccepted] = {}
+    refused: dict[tuple[CommandKey, bytes], NotAccepted] = {}
     for one in asked:
-        if one.key in answered or one.key in new or one.key in refused:
+        if one.key in answered or one.key in new:
             continue
         decided = rules.receive(one.submission, known, now)
         if isinstance(decided, Accepted):
             new[one.key] = (one, decided)
+            if not decided.holidays_known and one.submission.record is None:
+                calendars.ends(decided.calendar, decided.calendar_version)
         else:
-            refused[one.key] = decided
+            refused[one.key, one.digest] = decided
     answers = await _write(tx, keyring, list(new.values()))
     if await journal.add_answers(tx, answers) != set(answers):
         raise TakenMeanwhileError
-    answered |= answers
-    return [_outcome(one, answered, refused, new) for one in asked]
+    before = await _before(tx, keyring, answered)
+    outcomes: list[Received | NotAccepted | KeyReused] = []
+    for one in asked:
+        if (one.key, one.digest) in refused:
+            outcomes.append(refused[one.key, one.digest])
+        elif one.key in new:
+            first = new[one.key][0]
+            same = first.digest == one.digest
+            outcomes.append(Received(answers[one.key].body, repeated=first is not one) if same else KeyReused())
+        else:
+            same = before[one.key] in {None, one.digest}
+            outcomes.append(Received(answered[one.key].body, repeated=True) if same else KeyReused())
+    return outcomes
 
 
-def _outcome(
-    one: Asked,
-    answered: dict[CommandKey, Answer],
-    refused: dict[CommandKey, NotAccepted],
-    new: dict[CommandKey, tuple[Asked, Accepted]],
-) -> Received | NotAccepted | KeyReused:
-    found = answered.get(one.key)
-    if found is None:
-        return refused[one.key]
-    if found.digest != one.digest:
-        return KeyReused()
-    return Received(found.body, repeated=one.key not in new or new[one.key][0] is not one)
+async def _before(
+    tx: Transaction, keyring: Keyring, answered: Mapping[CommandKey, Answer]
+) -> dict[CommandKey, bytes | None]:
+    """The digests of the bodies that came before; None where they were erased with the citizen's data."""
+    if not answered:
+        return {}
+    citizens = await store.citizens(tx, {answer.body["id"] for answer in answered.values()})
+    return {key: _opened_digest(keyring, citizens.get(answer.body["id"]), answer) for key, answer in answered.items()}
+
+
+def _opened_digest(keyring: Keyring, citizen: Citizen | None, answer: Answer) -> bytes | None:
+    key = keyring.unwrap(citizen.dossier, citizen.wrapped_key) if citizen is not None else None
+    opened = open_sealed(key, BODY_DIGEST, answer.digest.decode("ascii")) if isinstance(key, DataKey) else None
+    return opened if isinstance(opened, bytes) else None
 
 
 async def _write(
@@ -110,24 +126,23 @@ async def _write(
 ) -> dict[CommandKey, Answer]:
     if not accepted:
         return {}
-    ids = [str(uuid_utils.uuid7()) for _ in accepted]
-    locked = await journal.lock(tx, ids)
+    keys = [new_data_key(str(uuid_utils.uuid7())) for _ in accepted]
+    citizens = [_citizen(keyring, key, asked.submission) for key, (asked, _) in zip(keys, accepted, strict=True)]
+    locked = await journal.lock(tx, [key.subject for key in keys])
     # The counters are shared by all who receive at a desk: locked last, and only until the commit.
     last = await store.take_numbers(tx, Counter((one.unit.code, one.day) for _, one in accepted))
     left = Counter((one.unit.code, one.day) for _, one in accepted)
     dossiers: list[Dossier] = []
-    citizens: list[Citizen] = []
     sayings: list[Saying] = []
     answers: dict[CommandKey, Answer] = {}
-    for ident, (asked, decided) in zip(ids, accepted, strict=True):
+    for key, citizen, (asked, decided) in zip(keys, citizens, accepted, strict=True):
         where = (decided.unit.code, decided.day)
         left[where] -= 1
-        dossier = _dossier(ident, asked.submission, decided, last[where] - left[where])
-        citizen = _citizen(keyring, ident, asked.submission)
+        dossier = _dossier(key.subject, asked.submission, decided, last[where] - left[where])
         dossiers.append(dossier)
-        citizens.append(citizen)
         sayings.append(_saying(asked, decided, dossier, citizen))
-        answers[asked.key] = Answer(asked.digest, _answer(dossier, decided))
+        sealed = seal(key, BODY_DIGEST, asked.digest)
+        answers[asked.key] = Answer(sealed.encode("ascii"), _answer(dossier, decided))
     await store.add_dossiers(tx, dossiers, citizens)
     await journal.announce(tx, Service.INTAKE, locked, sayings)
     await journal.put_snapshots(
@@ -171,10 +186,9 @@ def _dossier(ident: str, submission: Submission, decided: Accepted, ordinal: int
     )
 
 
-def _citizen(keyring: Keyring, ident: str, submission: Submission) -> Citizen:
-    key = new_data_key(ident)
+def _citizen(keyring: Keyring, key: DataKey, submission: Submission) -> Citizen:
     return Citizen(
-        ident,
+        key.subject,
         keyring.wrap(key, READERS),
         seal(key, APPLICANT, submission.personal),
         seal(key, CONTACT_PURPOSE, submission.contact) if submission.contact is not None else None,
@@ -228,4 +242,5 @@ def _answer(dossier: Dossier, decided: Accepted) -> dict[str, Any]:
         "calendar": dossier.calendar,
         "calendar_version": dossier.calendar_version,
         "components": list(dossier.components),
+        "holidays_known": decided.holidays_known,
     }

@@ -22,6 +22,11 @@ from shared.events import (
 )
 
 
+def _answered(dossier: Dossier, wish: str) -> str | None:
+    """What is still asked of routing after it answered one wish: a withdrawal is not answered by a resumed clock."""
+    return None if dossier.requested == wish else dossier.requested
+
+
 def _as_of(dossier: Dossier, heard: Heard) -> Dossier:
     return replace(dossier, as_of=max(dossier.as_of, heard.time))
 
@@ -60,7 +65,10 @@ def waits_for_citizen(dossier: Dossier | None, heard: Heard, _: None) -> Decisio
     if isinstance(heard.event, SupplementRequested):
         return Decided(
             replace(
-                _as_of(dossier, heard), status=Status.WAITS_FOR_SUPPLEMENT, supplements=heard.event.nth, requested=None
+                _as_of(dossier, heard),
+                status=Status.WAITS_FOR_SUPPLEMENT,
+                supplements=heard.event.nth,
+                requested=_answered(dossier, "supplement"),
             )
         )
     assert isinstance(heard.event, FeeRequested)
@@ -68,12 +76,23 @@ def waits_for_citizen(dossier: Dossier | None, heard: Heard, _: None) -> Decisio
 
 
 def resumed(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:
-    """The clock runs again, with a later due instant; the promise on the receipt stays."""
+    """The clock runs again, with a later due instant; the promise on the receipt stays.
+
+    What was late may be within its date again; if it is not, routing says so anew.
+    """
     event = heard.event
     assert isinstance(event, DossierResumed)
     if dossier is None:
         return Unchanged()
-    return Decided(replace(_as_of(dossier, heard), status=Status.IN_PROCESS, due=event.due, requested=None))
+    return Decided(
+        replace(
+            _as_of(dossier, heard),
+            status=Status.IN_PROCESS,
+            due=event.due,
+            late=False,
+            requested=_answered(dossier, "supplement"),
+        )
+    )
 
 
 def deadline_passed(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from services.intake.values import Accepted, Known, NotAccepted, Record, Submission, Unit
-from shared.calendar import due_of_term
+from services.intake.values import Accepted, Known, NotAccepted, Procedure, Record, Submission, Unit
+from shared.calendar import CalendarError, WorkingCalendar, due_of_term
 
 _LARGEST_ORDINAL: Final = 9_999_999
 
@@ -17,28 +19,81 @@ def receive(submission: Submission, known: Known, now: datetime) -> Accepted | N
     The promise is the term of the procedure for the channel, counted on the unit's calendar from the reception; a
     replayed record brings its own. The day of reception is a date at the unit's place, not in UTC.
     """
-    unit = known.units.get(submission.unit)
-    if unit is None:
+    versions = known.units.get(submission.unit)
+    if not versions:
         return NotAccepted("/unit", "unknown-unit", "no such unit", "use a code of /routing/units")
     procedure = known.procedures.get(submission.procedure)
     if procedure is None:
         return NotAccepted("/procedure", "unknown-procedure", "no such procedure", "search /intake/procedures")
-    version = known.calendar_versions.get(unit.calendar)
-    if version is None:
-        return NotAccepted("/unit", "no-calendar", "the unit's calendar is not known here yet", "try again in a second")
-    calendar = known.calendars[unit.calendar, version]
-    term = procedure.term_for(submission.channel)
     record = submission.record
-    unfit = _unfit_record(record, unit, now)
+    unfit = _unfit_record(record, versions[0], now)
     if unfit is not None:
         return unfit
     received = record.received if record else now
-    day = calendar.day_of(received)
-    gone = _not_in_office(unit, day)
-    if gone is not None:
-        return gone
-    promise = record.promise if record else due_of_term(calendar, received, term)
-    return Accepted(unit, procedure, term, received, day, promise, unit.calendar, version)
+    desk = _desk_at(versions, received, known)
+    if isinstance(desk, NotAccepted):
+        return desk
+    promise = record.promise if record else _promise(desk.calendar, received, procedure, submission)
+    if isinstance(promise, NotAccepted):
+        return promise
+    return Accepted(
+        desk.unit,
+        procedure,
+        procedure.term_for(submission.channel),
+        received,
+        desk.day,
+        promise,
+        desk.calendar.code,
+        desk.calendar.version,
+        holidays_known=desk.calendar.knows(desk.day) and desk.calendar.knows(desk.calendar.day_of(promise)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    unit: Unit
+    calendar: WorkingCalendar
+    day: date
+
+
+def _desk_at(versions: Sequence[Unit], received: datetime, known: Known) -> _Desk | NotAccepted:
+    """The version of the unit that holds on the day of reception: the newest that has begun by then.
+
+    A version that is published ahead (a merger on the first of July) changes nothing before its day.
+    """
+    for unit in versions:
+        newest = known.calendar_versions.get(unit.calendar)
+        if newest is None:
+            return NotAccepted(
+                "/unit",
+                "no-calendar",
+                "the unit's calendar is not known here yet",
+                "try again in a second",
+                passes=True,
+            )
+        calendar = known.calendars[unit.calendar, newest]
+        day = calendar.day_of(received)
+        if unit.valid_from <= day:
+            if unit.valid_to is None or day <= unit.valid_to:
+                return _Desk(unit, calendar, day)
+            break
+    return NotAccepted(
+        "/unit", "unit-not-in-office", "the unit did not exist on that day", "use the unit that has its duties then"
+    )
+
+
+def _promise(
+    calendar: WorkingCalendar, received: datetime, procedure: Procedure, submission: Submission
+) -> datetime | NotAccepted:
+    try:
+        return due_of_term(calendar, received, procedure.term_for(submission.channel))
+    except CalendarError:
+        return NotAccepted(
+            "/unit",
+            "no-due-day",
+            "the unit's calendar has no day on which the term ends",
+            "have the calendar corrected",
+        )
 
 
 def _unfit_record(record: Record | None, unit: Unit, now: datetime) -> NotAccepted | None:
@@ -52,14 +107,6 @@ def _unfit_record(record: Record | None, unit: Unit, now: datetime) -> NotAccept
             "/record/received", "not-yet", "the record's time has not come yet", "send when it really was received"
         )
     return None
-
-
-def _not_in_office(unit: Unit, day: date) -> NotAccepted | None:
-    if unit.valid_from <= day and (unit.valid_to is None or day <= unit.valid_to):
-        return None
-    return NotAccepted(
-        "/unit", "unit-not-in-office", "the unit did not exist on that day", "use the unit that has its duties then"
-    )
 
 
 def printed_code(unit: str, day: date, ordinal: int) -> str:

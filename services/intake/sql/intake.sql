@@ -31,9 +31,8 @@ OFFSET $3 LIMIT $4;
 SELECT sector, count(*)::int AS procedures FROM procedure GROUP BY sector ORDER BY sector COLLATE "vi-x-icu";
 
 -- name: units
--- The newest copies of units.
-SELECT DISTINCT ON (code) code, version, name, level, calendar, valid_from, valid_to
-  FROM unit ORDER BY code, version DESC;
+-- Every version of the copies of units, newest first.
+SELECT code, version, name, level, calendar, valid_from, valid_to FROM unit ORDER BY code, version DESC;
 
 -- name: save_units
 -- Copies of units.   $1 codes, $2 versions, $3 names, $4 levels, $5 calendars, $6 valid from, $7 valid to; ascending
@@ -73,9 +72,13 @@ SELECT id, code, unit, procedure, procedure_version, channel, received, promise,
 -- The stream id of a printed code.   $1 code
 SELECT id FROM dossier WHERE code = $1;
 
--- name: citizen
--- A dossier's sealed data.   $1 dossier
-SELECT wrapped_key, applicant, contact, contact_version FROM citizen WHERE dossier = $1;
+-- name: citizens
+-- The sealed data of some dossiers.   $1 dossiers
+SELECT dossier, wrapped_key, applicant, contact, contact_version FROM citizen WHERE dossier = ANY($1::text[]);
+
+-- name: sender_of
+-- Who handed a dossier in: the actor of its first event.   $1 dossier
+SELECT actor FROM journal WHERE aggregateid = $1 AND version = 1;
 
 -- name: change_dossiers
 -- What was heard of dossiers. $1 ids, $2 statuses, $3 dues, $4 at units, $5 at stages, $6 runs, $7 late, $8 supplements, $9 requested, $10 notices sent, $11 notices failed, $12 as of

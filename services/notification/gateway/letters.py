@@ -43,10 +43,9 @@ class Letters:
 
     def written(self, claimed: Claimed, address: str) -> EmailMessage | Unsendable:
         """The letter to this address, or why it cannot be addressed."""
-        try:
-            to = Address(addr_spec=address)
-        except (ValueError, IndexError):
-            return Unsendable("bad_address")  # what the library raises for text that is no addr-spec (RFC 5322 3.4.1)
+        to = _addressed(address)
+        if to is None:
+            return Unsendable("bad_address")
         subject, body = self._text(claimed)
         letter = EmailMessage(SMTP if address.isascii() else SMTPUTF8)
         letter["From"] = self._sender
@@ -54,11 +53,11 @@ class Letters:
         letter["Subject"] = subject
         letter["Date"] = claimed.written.astimezone(self._zone)
         letter["Message-ID"] = self.message_id(claimed.id)
-        letter["Content-Language"] = "vi, en"
         letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday replies
         if claimed.maybe_repeated:
             letter["X-Lienthong-Maybe-Repeated"] = "yes"
         letter.set_content(body, cte="quoted-printable")
+        letter["Content-Language"] = "vi, en"
         return letter
 
     def _text(self, claimed: Claimed) -> tuple[str, str]:
@@ -77,6 +76,19 @@ class Letters:
 
     def _local(self, instant: str) -> datetime:
         return datetime.fromisoformat(instant).astimezone(self._zone)
+
+
+def _addressed(address: str) -> Address | None:
+    """An addr-spec (RFC 5322, 3.4.1); with letters beyond ASCII, RFC 6531. None for anything else."""
+    try:
+        if address.isascii():
+            return Address(addr_spec=address)
+        # The library parses no local part beyond ASCII, but writes it.
+        local, _, domain = address.rpartition("@")
+        is_plain = address.isprintable() and not any(each in ' ",:;<>()[]\\' for each in address)
+        return Address(username=local, domain=domain) if local and domain and "@" not in local and is_plain else None
+    except (ValueError, IndexError):
+        return None  # what the library raises for text that it cannot parse
 
 
 _MONTHS: Final = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from services.routing.rules import deadline
 from services.routing.rules.journey import pause, resume, said_start, set_timers, start_stage, write
@@ -129,6 +130,8 @@ def _record_step(
     """The next step of a replayed record: a changed officer is a hand-over."""
     if journey.route != AS_RECORDED:
         return Refused("not_recorded", "only dossiers of a replay unit take recorded steps")
+    if not journey.is_open:
+        return Refused("closed", f"the dossier is {journey.state}: its record is at its end")
     if step.at < journey.last_at:
         return Refused("before_the_last", "send the steps of a record in their order")
     if step.at > now:
@@ -164,23 +167,31 @@ def _record_step(
 def fire(journey: Journey, timer: Timer, now: datetime, known: Known) -> Decided[Journey] | Unchanged:
     """A timer's instant has come: say so, if the clock that it belongs to still runs, and set the next rung.
 
-    A timer of an older generation, of a clock that stands, or one that was read too early says nothing.
+    A timer of an older generation, of a clock that stands, or one that was read too early says nothing. When nobody
+    looked for so long that later rungs came too, only the last of them is said.
     """
     if journey.state != "moving" or timer.generation != journey.generation or timer.fires_at > now:
         return Unchanged()
     if timer.scope is Scope.STAGE and timer.run != journey.run:
         return Unchanged()
     calendar = known.calendar_of(journey)
-    kind = {"near": DeadlineNear, "reached": DeadlineReached, "passed": DeadlinePassed}[timer.rung]
-    said = kind(
+    rung = deadline.rung_of(journey, calendar, timer, now)
+    said = _SAID_OF[rung](
         scope=timer.scope,
         run=journey.run,
         generation=timer.generation,
         unit=journey.unit,
-        due=journey.stage_due if timer.scope is Scope.STAGE else journey.due,
+        due=deadline.due_of(journey, timer.scope),
     )
-    following = deadline.following_timer(journey, calendar, timer, now)
-    kept = journey.unsaved.timers or ()
-    timers = tuple(one for one in kept if one != timer) + ((following,) if following else ())
-    fired = replace(journey, last_at=max(journey.last_at, now), unsaved=replace(journey.unsaved, timers=timers))
-    return Decided(fired, (Say(said, now),))
+    following = deadline.following_timer(journey, calendar, timer, rung)
+    fired = replace(journey, last_at=max(journey.last_at, now))
+    return Decided(set_clock(fired, timer.scope, following), (Say(said, now),))
+
+
+_SAID_OF: Final = {"near": DeadlineNear, "reached": DeadlineReached, "passed": DeadlinePassed}
+
+
+def set_clock(journey: Journey, scope: Scope, timer: Timer | None) -> Journey:
+    """One clock with its next timer, or with none; the other stays as it is."""
+    timers = (timer,) if timer is not None else ()
+    return replace(journey, unsaved=journey.unsaved.with_clocks(frozenset({scope}), timers))

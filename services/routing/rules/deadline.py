@@ -7,21 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Final
 
-from services.routing.values import Entry, Journey, Timer
+from services.routing.values import Entry, Journey, Rung, Timer
 from shared.calendar import WorkingCalendar, due_with_credit, is_late
 from shared.events import Scope
 
 NEAR_OF_DOSSIER: Final = timedelta(hours=8)
-"""One working day before the promise; Decree 61/2018 art. 19 wants the apology at the latest then [from memory]."""
+"""A working day of eight hours before the promise: Decree 61/2018 art. 19 wants the apology by then [from memory]."""
 
 _NEAR_OF_STAGE: Final = 4
 """A stage is near its end in the last quarter of its budget."""
 
 
 def stage_budget(calendar: WorkingCalendar, received: datetime, promise: datetime, share: int, shares: int) -> int:
-    """The working minutes of a stage: its share of the working time between reception and promise, rounded down."""
+    """The working minutes of a stage: its share of the working time between reception and promise, rounded down.
+
+    Nothing where the promise lies before the reception, as some old records have it.
+    """
     term = calendar.working_time(received, promise)
-    return int(term.total_seconds()) * share // shares // 60
+    return max(0, int(term.total_seconds())) * share // shares // 60
 
 
 def stage_due(calendar: WorkingCalendar, started: datetime, budget_minutes: int, credit: timedelta) -> datetime:
@@ -35,8 +38,12 @@ def dossier_due(calendar: WorkingCalendar, promise: datetime, credit: timedelta)
 
 
 def credit_of(calendar: WorkingCalendar, paused_at: datetime, answered_at: datetime) -> timedelta:
-    """The working time between request and answer on the same calendar; never negative."""
-    return calendar.working_time(paused_at, max(paused_at, answered_at))
+    """The working time between request and answer on the same calendar; never negative.
+
+    In whole seconds, as events and rows carry it: what is computed again from them is the same to the microsecond.
+    """
+    stood = calendar.working_time(paused_at, max(paused_at, answered_at))
+    return timedelta(seconds=stood // timedelta(seconds=1))
 
 
 def passed_at(calendar: WorkingCalendar, due: datetime) -> datetime:
@@ -53,33 +60,30 @@ def timers(journey: Journey, calendar: WorkingCalendar, since: datetime) -> tupl
     """
     if journey.state != "moving" or journey.origin is not None:
         return ()
-    return running_timers(
-        calendar,
-        since,
-        run=journey.run,
-        stage_due=journey.stage_due,
-        budget_minutes=journey.stage_budget_minutes,
-        due=journey.due,
-        generation=journey.generation,
-    )
-
-
-def running_timers(
-    calendar: WorkingCalendar,
-    since: datetime,
-    *,
-    run: int,
-    stage_due: datetime,
-    budget_minutes: int,
-    due: datetime,
-    generation: int,
-) -> tuple[Timer, ...]:
-    """The next rung of both clocks of a dossier whose clocks run."""
-    near_of_stage = timedelta(minutes=budget_minutes / _NEAR_OF_STAGE)
     return (
-        _next_rung(calendar, Scope.STAGE, run, stage_due, near_of_stage, generation, since),
-        _next_rung(calendar, Scope.DOSSIER, 0, due, NEAR_OF_DOSSIER, generation, since),
+        stage_timer(
+            calendar,
+            since,
+            run=journey.run,
+            due=journey.stage_due,
+            budget_minutes=journey.stage_budget_minutes,
+            generation=journey.generation,
+        ),
+        dossier_timer(calendar, since, due=journey.due, generation=journey.generation),
     )
+
+
+def stage_timer(
+    calendar: WorkingCalendar, since: datetime, *, run: int, due: datetime, budget_minutes: int, generation: int
+) -> Timer:
+    """The next rung of a stage's clock."""
+    near = timedelta(minutes=budget_minutes / _NEAR_OF_STAGE)
+    return _next_rung(calendar, Scope.STAGE, run, due, near, generation, since)
+
+
+def dossier_timer(calendar: WorkingCalendar, since: datetime, *, due: datetime, generation: int) -> Timer:
+    """The next rung of the clock of the dossier as a whole."""
+    return _next_rung(calendar, Scope.DOSSIER, 0, due, NEAR_OF_DOSSIER, generation, since)
 
 
 def _next_rung(
@@ -105,14 +109,29 @@ def _later_rung(
     return Timer(scope, run, "passed", generation, passed_at(calendar, due))
 
 
-def following_timer(journey: Journey, calendar: WorkingCalendar, fired: Timer, now: datetime) -> Timer | None:
-    """The rung after one that fired; None after the last."""
-    if fired.rung == "passed":
-        return None
-    due = journey.stage_due if fired.scope is Scope.STAGE else journey.due
-    if fired.rung == "reached":
-        return Timer(fired.scope, fired.run, "passed", fired.generation, passed_at(calendar, due))
-    return _later_rung(calendar, fired.scope, fired.run, due, fired.generation, now)
+def rung_of(journey: Journey, calendar: WorkingCalendar, fired: Timer, now: datetime) -> Rung:
+    """What a timer that fires now says: its own rung, or the last whose instant came while nobody looked."""
+    due = due_of(journey, fired.scope)
+    if passed_at(calendar, due) <= now:
+        return "passed"
+    return "reached" if due <= now else fired.rung
+
+
+def following_timer(journey: Journey, calendar: WorkingCalendar, fired: Timer, said: Rung) -> Timer | None:
+    """The rung after the one that was said; None after the last."""
+    due = due_of(journey, fired.scope)
+    match said:
+        case "near":
+            return Timer(fired.scope, fired.run, "reached", fired.generation, due)
+        case "reached":
+            return Timer(fired.scope, fired.run, "passed", fired.generation, passed_at(calendar, due))
+        case "passed":
+            return None
+
+
+def due_of(journey: Journey, scope: Scope) -> datetime:
+    """The due instant of one of the two clocks."""
+    return journey.stage_due if scope is Scope.STAGE else journey.due
 
 
 def late(calendar: WorkingCalendar, due: datetime, at: datetime) -> bool:

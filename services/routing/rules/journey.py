@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import Final
 
 from services.routing.rules import deadline
 from services.routing.values import (
@@ -24,32 +26,36 @@ from shared.events import (
     DossierReceived,
     DossierResumed,
     DossierWithdrawn,
+    Scope,
     StageStarted,
 )
+
+BOTH_CLOCKS: Final = frozenset(Scope)
+_STAGE_CLOCK: Final = frozenset({Scope.STAGE})
 
 
 def begin(journey: Journey | None, heard: Heard, known: Known) -> Decision[Journey]:
     """A dossier came in: it starts on the route of its procedure's level, at the unit that received it.
 
-    Waits when the procedure, the unit or the calendar is not known here yet. A replayed dossier begins without a
-    stage: its record names the first.
+    Waits when the procedure, the unit or the calendar is not known here in the version that the event names. A
+    replayed dossier begins without a stage: its record names the first.
     """
     event = heard.event
     assert isinstance(event, DossierReceived)
     if journey is not None:
         return Unchanged()
-    unit = known.units.get(event.unit)
-    if unit is None or unit.version < event.unit_version:
+    unit = version_of(known.units.get(event.unit, ()), event.unit_version)
+    if unit is None:
         return WaitsFor(f"unit:{event.unit}")
     calendar = known.calendars.get((event.calendar, event.calendar_version))
     if calendar is None:
         return WaitsFor(f"calendar:{event.calendar}")
-    level = known.procedures.get(event.procedure)
-    if level is None:
+    procedure = known.procedures.get(event.procedure)
+    if procedure is None or procedure.version < event.procedure_version:
         return WaitsFor(f"procedure:{event.procedure}")
     if unit.level == "replay":
         return Decided(_fresh(heard, event, unit, AS_RECORDED))
-    route = known.routes[level] if level in known.routes else known.routes["commune"]
+    route = known.routes.get(procedure.level) or known.routes["commune"]
     return start_stage(_fresh(heard, event, unit, route.code), route, 0, heard.time, known, calendar)
 
 
@@ -96,23 +102,23 @@ def start_stage(
     calendar: WorkingCalendar,
     *,
     officer: str | None = None,
-    say: tuple[Say, ...] = (),
 ) -> Decided[Journey]:
-    """Begin a stage of the route at an instant: a new run, with its budget and its own clock."""
+    """Begin a stage of the route at an instant: a new run, with its budget and its own clock.
+
+    The dossier's clock runs on: its due instant is the same, and what was said of it is not said again.
+    """
     stage = route.stages[number]
     budget = deadline.stage_budget(
         calendar, journey.received, journey.promise, stage.share, sum(one.share for one in route.stages)
     )
     # Everything in one copy: a journey has many fields, and this is the path of every dossier.
-    run, generation = journey.run + 1, journey.generation + (1 if journey.run else 0)
-    unit = _place(journey, stage.place, known)
+    run = journey.run + 1
+    unit = _place(journey, stage.place, known, calendar, at)
     due = deadline.stage_due(calendar, at, budget, timedelta(0))
     entry = Entry(journey.entries + 1, "started", run, at, stage.name, unit, officer, budget * 60)
-    timers: tuple[Timer, ...] = ()
+    unsaved = replace(journey.unsaved, entries=(*journey.unsaved.entries, entry))
     if journey.origin is None:
-        timers = deadline.running_timers(
-            calendar, at, run=run, stage_due=due, budget_minutes=budget, due=journey.due, generation=generation
-        )
+        unsaved = unsaved.with_clocks(*_clocks_of_start(journey, calendar, at, run, due, budget))
     started = replace(
         journey,
         stage=stage.name,
@@ -125,12 +131,24 @@ def start_stage(
         stage_budget_minutes=budget,
         stage_credit=timedelta(0),
         stage_due=due,
-        generation=generation,
         entries=entry.number,
         last_at=max(journey.last_at, at),
-        unsaved=Unsaved((*journey.unsaved.entries, entry), timers, journey.unsaved.is_new),
+        unsaved=unsaved,
     )
-    return Decided(started, (*say, Say(said_start(started), at)))
+    return Decided(started, (Say(said_start(started), at),))
+
+
+def _clocks_of_start(
+    journey: Journey, calendar: WorkingCalendar, at: datetime, run: int, due: datetime, budget: int
+) -> tuple[frozenset[Scope], tuple[Timer, ...]]:
+    """The clocks that a new stage sets, with their timers: the stage's own; the first stage sets the dossier's too."""
+    of_stage = deadline.stage_timer(
+        calendar, at, run=run, due=due, budget_minutes=budget, generation=journey.generation
+    )
+    if journey.run:
+        return _STAGE_CLOCK, (of_stage,)
+    of_dossier = deadline.dossier_timer(calendar, at, due=journey.due, generation=journey.generation)
+    return BOTH_CLOCKS, (of_stage, of_dossier)
 
 
 def said_start(journey: Journey) -> StageStarted:
@@ -148,11 +166,24 @@ def said_start(journey: Journey) -> StageStarted:
     )
 
 
-def _place(journey: Journey, place: str, known: Known) -> str:
-    """The receiving unit, or its parent; a unit without a parent (the town itself) does both."""
+def version_of(versions: Sequence[Unit], number: int) -> Unit | None:
+    """The version of a unit that an event names."""
+    return next((one for one in versions if one.version == number), None)
+
+
+def as_of(versions: Sequence[Unit], day: date) -> Unit:
+    """The unit as it is on a day: its newest version that holds by then; before all of them, the first.
+
+    ``versions`` newest first, at least one. A version that is published ahead changes nothing before its day.
+    """
+    return next((one for one in versions if one.valid_from <= day), versions[-1])
+
+
+def _place(journey: Journey, place: str, known: Known, calendar: WorkingCalendar, at: datetime) -> str:
+    """The receiving unit, or its parent on that day; a unit without a parent (the town itself) does both."""
     if place == "receiving":
         return journey.receiving_unit
-    return known.units[journey.receiving_unit].parent or journey.receiving_unit
+    return as_of(known.units[journey.receiving_unit], calendar.day_of(at)).parent or journey.receiving_unit
 
 
 def write(
@@ -176,8 +207,9 @@ def write(
 
 
 def set_timers(journey: Journey, calendar: WorkingCalendar, since: datetime) -> Journey:
-    """The timers that the clocks want now."""
-    return replace(journey, unsaved=replace(journey.unsaved, timers=deadline.timers(journey, calendar, since)))
+    """Both clocks, set anew as they want it now."""
+    timers = deadline.timers(journey, calendar, since)
+    return replace(journey, unsaved=journey.unsaved.with_clocks(BOTH_CLOCKS, timers))
 
 
 def pause(journey: Journey, at: datetime, reason: str, calendar: WorkingCalendar) -> Journey:
@@ -215,8 +247,14 @@ def resume(journey: Journey, answered_at: datetime, calendar: WorkingCalendar) -
 
 
 def resume_by_citizen(journey: Journey | None, heard: Heard, known: Known) -> Decision[Journey]:
-    """Missing papers came in: what counts is the instant at the door, not the one at which routing heard of it."""
+    """Missing papers came in: what counts is the instant at the door, not the one at which routing heard of it.
+
+    Papers that were handed in before the request answer an older one, which an officer took for answered meanwhile.
+    """
     if journey is None or journey.state != "paused" or journey.pause_reason != "supplement":
+        return Unchanged()
+    assert journey.paused_at is not None
+    if heard.time < journey.paused_at:
         return Unchanged()
     return resume(journey, heard.time, known.calendar_of(journey))
 

@@ -1,7 +1,6 @@
 -- name: units
--- The latest version of every unit.
-SELECT DISTINCT ON (code) code, version, name, level, parent, calendar, valid_from, valid_to
-  FROM unit ORDER BY code, version DESC;
+-- Every version of every unit, newest first.
+SELECT code, version, name, level, parent, calendar, valid_from, valid_to FROM unit ORDER BY code, version DESC;
 
 -- name: save_unit
 -- A version of a unit.   $1 code, $2 version, $3 name, $4 level, $5 parent, $6 calendar, $7 valid from, $8 valid to
@@ -29,7 +28,7 @@ INSERT INTO calendar (code, version, data) VALUES ($1, $2, $3);
 
 -- name: procedures
 -- What is known of some procedures.   $1 codes
-SELECT code, level FROM procedure WHERE code = ANY($1::text[]);
+SELECT code, version, level FROM procedure WHERE code = ANY($1::text[]);
 
 -- name: save_procedures
 -- intake's catalogue; a lower version never replaces a higher one.   $1 codes, $2 versions, $3 levels; ascending
@@ -65,13 +64,15 @@ UPDATE journey
  WHERE journey.dossier = g.dossier;
 
 -- name: drop_timers
--- The timers of journeys whose clocks changed.   $1 dossiers
-DELETE FROM timer WHERE dossier = ANY($1::text[]);
+-- The timers of clocks that are set anew.   $1 dossiers, $2 scopes
+DELETE FROM timer USING unnest($1::text[], $2::text[]) AS given (dossier, scope)
+ WHERE timer.dossier = given.dossier AND timer.scope = given.scope;
 
 -- name: due_timers
--- Dossiers with a timer that is due by the database's clock.   $1 how many
+-- Dossiers with a timer that is due by the database's clock.   $1 dossiers that are left alone, $2 how many
 SELECT DISTINCT dossier FROM (
-    SELECT dossier FROM timer WHERE fires_at <= clock_timestamp() ORDER BY fires_at LIMIT $1) AS due ORDER BY dossier;
+    SELECT dossier FROM timer WHERE fires_at <= clock_timestamp() AND dossier <> ALL($1::text[])
+     ORDER BY fires_at LIMIT $2) AS due ORDER BY dossier;
 
 -- name: timers_of
 -- The timers of some dossiers.   $1 dossiers
@@ -85,14 +86,15 @@ SELECT count(*) AS timers,
   FROM timer;
 
 -- name: worklist
--- What lies at a unit, most urgent first.   $1 unit, $2 role or NULL, $3 after this dossier (paging by due), $4 how many
+-- What lies at a unit, most urgent first.   $1 unit, $2 role or NULL, $3 and $4 stage due and dossier of the line before (NULL: none), $5 how many
 SELECT journey.dossier, journey.procedure, journey.state, journey.stage, journey.run, journey.unit, journey.role,
        journey.officer, journey.received, journey.promise, journey.due, journey.stage_due, journey.pause_reason,
        stream.version
   FROM journey JOIN stream ON stream.subject = journey.dossier
  WHERE journey.unit = $1 AND journey.state IN ('moving', 'paused') AND journey.origin IS NULL
    AND ($2::text IS NULL OR journey.role = $2)
- ORDER BY journey.stage_due, journey.dossier OFFSET $3 LIMIT $4;
+   AND ($3::timestamptz IS NULL OR (journey.stage_due, journey.dossier) > ($3, $4::text))
+ ORDER BY journey.stage_due, journey.dossier LIMIT $5;
 
 -- name: ledger_of
 -- The ledger of a dossier, in order.   $1 dossier

@@ -1,0 +1,216 @@
+"""Intake over HTTP: dossiers come in, are looked up, and go out; procedures are published and searched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from services.intake import store
+from services.intake.api.answers import applicant_of, dossier_of, not_accepted, not_done, shown, unknown_dossier
+from services.intake.api.forms import (
+    CatalogueForm,
+    Code,
+    DossierCode,
+    DossierForm,
+    ResultForm,
+    SupplementForm,
+    WithdrawalForm,
+    procedure_of,
+    submission_of,
+)
+from services.intake.handlers import catalogue, door
+from services.intake.handlers.reception import Asked, KeyReused, Received
+from services.intake.rules.search import words_of
+from services.intake.values import Dossier, NotAccepted
+from shared import telemetry
+from shared.access import Action, Actor, Role
+from shared.events import Channel
+from shared.http.actor import actor_of, demand
+from shared.http.commands import digest_of, idempotency_key, other_command
+from shared.http.fields import Form
+from shared.http.problems import Problem, RefusedError
+from shared.journal import CommandKey
+from shared.seal import Keyring
+from shared.store import Database, Together, Transaction
+
+ActorHere = Annotated[Actor, Depends(actor_of)]
+KeyHere = Annotated[str, Depends(idempotency_key)]
+Door = Together[Asked, Received | NotAccepted | KeyReused]
+
+_ONE_PICTURE: Final[dict[str, Any]] = {"isolation": "repeatable_read", "readonly": True}
+
+
+def router(database: Database, keyring: Keyring, reception: Door) -> APIRouter:
+    """Intake's routes."""
+    routes = APIRouter(prefix="/intake", tags=["intake"])
+    _dossier_routes(routes, database, keyring, reception)
+    _door_routes(routes, database)
+    _catalogue_routes(routes, database)
+    return routes
+
+
+def _dossier_routes(routes: APIRouter, database: Database, keyring: Keyring, reception: Door) -> None:
+    @routes.post("/dossiers", status_code=201)
+    async def post_dossier(who: ActorHere, key: KeyHere, form: DossierForm, response: Response) -> dict[str, Any]:
+        """Receive a dossier: the answer is what the receipt says (form 01). The same command again: the same answer."""
+        _demand_reception(who, form)
+        asked = Asked(
+            submission_of(form),
+            who,
+            CommandKey(f"sender:{who.id}", key),
+            digest_of(form.model_dump(mode="json")),
+            telemetry.traceparent(),
+        )
+        outcome = await reception.ask(asked)
+        if isinstance(outcome, KeyReused):
+            raise RefusedError(other_command())
+        if isinstance(outcome, NotAccepted):
+            raise RefusedError(not_accepted(outcome))
+        response.headers["Location"] = f"/intake/dossiers/{outcome.answer['code']}"
+        if outcome.repeated:
+            response.headers["Idempotent-Replayed"] = "true"
+        return outcome.answer
+
+    @routes.get("/dossiers/{code}")
+    async def get_dossier(who: ActorHere, code: DossierCode) -> dict[str, Any]:
+        """A dossier end to end, by its printed code or its stream id: as of what routing and notification said.
+
+        For the unit where it came in, the one that holds it, and the citizen who handed it in.
+        """
+        async with database.pool.acquire() as connection, connection.transaction(**_ONE_PICTURE):
+            dossier = await _found(connection, who, code, Action.READ_DOSSIER)
+            citizen = (await store.citizens(connection, [dossier.id])).get(dossier.id)
+            version = await store.version_of(connection, dossier.id)
+        applicant = applicant_of(keyring, citizen) if citizen is not None else None
+        return {**dossier_of(dossier, version), "applicant": applicant}
+
+    @routes.get("/counts")
+    async def get_counts() -> dict[str, int]:
+        """How many dossiers came in through this door, live and replayed."""
+        async with database.pool.acquire() as connection:
+            counted = await store.count_dossiers(connection)
+        return {"live": counted.live, "replayed": counted.replayed}
+
+
+def _demand_reception(who: Actor, form: DossierForm) -> None:
+    """Who may hand it in: a record only the role history, and that role nothing else."""
+    if form.record is not None:
+        demand(who, Action.GIVE_PAST_TIME, form.unit)
+        return
+    demand(_without(who, Role.HISTORY), Action.RECEIVE_DOSSIER, form.unit)
+    if form.channel is Channel.DESK and Role.DESK not in who.roles:
+        raise RefusedError(
+            Problem(
+                422,
+                "not-at-a-desk",
+                "The dossier cannot be received",
+                "only a desk receives what is handed in at a desk",
+                "send the channel online, or post",
+                "/channel",
+            )
+        )
+
+
+def _without(who: Actor, role: Role) -> Actor:
+    return replace(who, roles=who.roles - {role})
+
+
+async def _found(tx: Transaction, who: Actor, code: str, action: Action) -> Dossier:
+    """The dossier, if the actor may do this with it.
+
+    A citizen may with what they handed in themselves; of anything else they do not learn that it exists. The role
+    history may with records only.
+    """
+    ident = await store.dossier_id(tx, code) or code
+    dossier = (await store.dossiers(tx, [ident])).get(ident)
+    if dossier is None:
+        raise RefusedError(unknown_dossier())
+    if Role.CITIZEN in who.roles and action is not Action.HAND_OVER_RESULT:
+        if await store.sender_of(tx, ident) == who.id:
+            return dossier
+        who = _without(who, Role.CITIZEN)
+        if not who.roles:
+            raise RefusedError(unknown_dossier())
+    if dossier.origin is None:
+        who = _without(who, Role.HISTORY)
+    holds = action is Action.READ_DOSSIER and who.unit == dossier.at_unit
+    demand(who, action, dossier.at_unit if holds else dossier.unit)
+    return dossier
+
+
+def _door_routes(routes: APIRouter, database: Database) -> None:
+    async def take(who: Actor, key: str, code: str, action: Action, wish: door.Wish, form: Form) -> dict[str, Any]:
+        async with database.pool.acquire() as connection:
+            dossier = await _found(connection, who, code, action)
+        digest = digest_of([type(wish).__name__, form.model_dump(mode="json")])
+        outcome = await door.take(database, who, dossier.id, key, digest, wish)
+        if isinstance(outcome, door.NotDone):
+            raise RefusedError(not_done(outcome))
+        return outcome.answer
+
+    @routes.post("/dossiers/{code}/supplement")
+    async def post_supplement(who: ActorHere, key: KeyHere, code: DossierCode, form: SupplementForm) -> dict[str, Any]:
+        """Missing papers came in; what counts for the clock is this instant."""
+        return await take(who, key, code, Action.RECEIVE_DOSSIER, door.Supplement(form.components), form)
+
+    @routes.post("/dossiers/{code}/withdrawal")
+    async def post_withdrawal(
+        who: ActorHere, key: KeyHere, code: DossierCode, form: WithdrawalForm | None = None
+    ) -> dict[str, Any]:
+        """The citizen wants the dossier back: requested here, decided by routing."""
+        return await take(who, key, code, Action.RECEIVE_DOSSIER, door.Withdrawal(), form or WithdrawalForm())
+
+    @routes.post("/dossiers/{code}/result")
+    async def post_result(who: ActorHere, key: KeyHere, code: DossierCode, form: ResultForm) -> dict[str, Any]:
+        """The result was handed to the citizen (status 10)."""
+        return await take(who, key, code, Action.HAND_OVER_RESULT, door.HandOut(form.way), form)
+
+
+def _catalogue_routes(routes: APIRouter, database: Database) -> None:
+    @routes.put("/procedures")
+    async def put_procedures(who: ActorHere, form: CatalogueForm) -> dict[str, Any]:
+        """Publish procedures; the same content again changes nothing."""
+        demand(who, Action.PUBLISH_PROCEDURE, None)
+        codes = [one.code for one in form.procedures]
+        if len(set(codes)) != len(codes):
+            raise RefusedError(
+                Problem(
+                    422,
+                    "code-twice",
+                    "A code stands twice",
+                    "each procedure is sent once",
+                    "leave one out",
+                    "/procedures",
+                )
+            )
+        given = [procedure_of(place, one) for place, one in enumerate(form.procedures)]
+        published = await catalogue.publish_procedures(database, who, given)
+        return {
+            "changed": sum(one.changed for one in published),
+            "procedures": [{"code": one.code, "version": one.version, "changed": one.changed} for one in published],
+        }
+
+    @routes.get("/procedures")
+    async def get_procedures(
+        q: Annotated[str, Query(max_length=200)] = "",
+        sector: Annotated[str | None, Query(max_length=200)] = None,
+        skip: Annotated[int, Query(ge=0, le=100_000)] = 0,
+        count: Annotated[int, Query(ge=1, le=200)] = 50,
+    ) -> dict[str, Any]:
+        """Search the catalogue, with or without tone marks and case."""
+        async with database.pool.acquire() as connection:
+            found = await store.found_procedures(connection, words_of(q), sector, skip, count)
+        return {"total": found.total, "procedures": [shown(one) for one in found.procedures]}
+
+    @routes.get("/procedures/by-code/{code}")
+    async def get_procedure(code: Code) -> dict[str, Any]:
+        """One procedure."""
+        async with database.pool.acquire() as connection:
+            found = (await store.procedures(connection, [code])).get(code)
+        if found is None:
+            raise RefusedError(
+                Problem(404, "unknown-procedure", "No such procedure", "no such code", "search /intake/procedures")
+            )
+        return shown(found)

@@ -1,0 +1,97 @@
+"""What intake answers: values as JSON, and what was not done as problems."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from services.intake.handlers.door import NotDone
+from services.intake.handlers.reception import APPLICANT
+from services.intake.values import Citizen, Dossier, NotAccepted, Procedure
+from shared.http.commands import other_command
+from shared.http.problems import Problem
+from shared.seal import DataKey, Keyring, open_sealed
+
+
+def not_accepted(why: NotAccepted) -> Problem:
+    """Why a dossier cannot be received. 503 for what passes by itself: the same request succeeds a little later."""
+    status, headers = (503, {"Retry-After": "1"}) if why.passes else (422, {})
+    title = "The dossier cannot be received"
+    return Problem(status, why.name, title, why.detail, why.do, why.field, headers=headers)
+
+
+def not_done(why: NotDone) -> Problem:
+    """Why something could not be taken in for a dossier."""
+    if why.code == "key_reused":
+        return other_command()
+    status = f"its status is {int(why.status)}" if why.status else "it is not there"
+    return Problem(409, "not-now", "The dossier is not where this can be done", status, why.do)
+
+
+def unknown_dossier() -> Problem:
+    """No dossier, or none that the actor may know of: codes can be guessed."""
+    return Problem(
+        404,
+        "unknown-dossier",
+        "No such dossier",
+        "no dossier has this code",
+        "look at the code on the receipt: unit, date, number",
+    )
+
+
+def applicant_of(keyring: Keyring, citizen: Citizen) -> dict[str, Any] | None:
+    """Whose dossier it is, opened; None where the key is gone."""
+    key = keyring.unwrap(citizen.dossier, citizen.wrapped_key)
+    opened = open_sealed(key, APPLICANT, citizen.applicant) if isinstance(key, DataKey) else None
+    if not isinstance(opened, bytes):
+        return None
+    applicant: dict[str, Any] = json.loads(opened)
+    return applicant
+
+
+def dossier_of(one: Dossier, version: int) -> dict[str, Any]:
+    """A dossier end to end."""
+    return {
+        "id": one.id,
+        "code": one.code,
+        "version": version,
+        "unit": one.unit,
+        "procedure": one.procedure,
+        "procedure_version": one.procedure_version,
+        "channel": one.channel.value,
+        "received": one.received,
+        "promise": one.promise,
+        "calendar": one.calendar,
+        "calendar_version": one.calendar_version,
+        "components": list(one.components),
+        "origin": one.origin,
+        "attributes": dict(one.attributes),
+        "status": int(one.status),
+        "status_name": one.status.name.lower(),
+        "due": one.due,
+        "at_unit": one.at_unit,
+        "at_stage": one.at_stage,
+        "run": one.run,
+        "late": one.late,
+        "supplements": one.supplements,
+        "requested": one.requested,
+        "notices": {"sent": one.notices_sent, "failed": one.notices_failed},
+        "as_of": one.as_of,
+    }
+
+
+def shown(one: Procedure) -> dict[str, Any]:
+    """A procedure of the catalogue."""
+    return {
+        "code": one.code,
+        "version": one.version,
+        "name": one.name,
+        "sector": one.sector,
+        "level": one.level,
+        "term": {"value": one.term.value, "unit": one.term.unit.value},
+        "terms": {key.value: {"value": term.value, "unit": term.unit.value} for key, term in one.terms.items()},
+        "fees": {key.value: fee for key, fee in one.fees.items()},
+        "components": one.components,
+        "result": one.result,
+        "source": one.source,
+    }

@@ -1,0 +1,149 @@
+"""What may be sent to intake."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from services.intake.values import Procedure, Record, Submission
+from shared.calendar import Term, TermUnit
+from shared.events import Channel
+from shared.http.fields import BusinessTime, Form, ShortText, Text
+from shared.http.problems import Problem, RefusedError
+
+Code = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9._-]+$")]
+DossierCode = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
+"""A printed code (unit, date, ordinal) or a stream id."""
+Component = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
+Email = Annotated[
+    str,
+    Field(max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$"),
+]
+"""What HTML's input type=email takes, with a dot in the domain."""
+IdNumber = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{5,19}$")]
+"""An identity card (9 or 12 digits), a passport, or a business's number (10 digits, or 13 as 0101234567-001)."""
+Phone = Annotated[str, Field(pattern=r"^\+?[0-9]{8,15}$")]
+
+
+class ApplicantForm(Form):
+    """Whose dossier it is. Sealed as it comes in; it never leaves intake."""
+
+    name: ShortText
+    id_number: IdNumber | None = None
+    address: ShortText | None = None
+    business: bool = False
+
+
+class ContactForm(Form):
+    """How the citizen can be told. It travels to notification as ciphertext."""
+
+    email: Email | None = None
+    phone: Phone | None = None
+
+
+class RecordForm(Form):
+    """Of a replayed dossier (role history): when it was received, what was promised, and what else was recorded."""
+
+    origin: Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,64}$")]
+    received: BusinessTime
+    promise: BusinessTime
+    attributes: dict[ShortText, ShortText] = Field(default={}, max_length=30)
+
+
+class DossierForm(Form):
+    """A dossier as it is handed in."""
+
+    unit: Code
+    procedure: Code
+    channel: Channel
+    applicant: ApplicantForm
+    contact: ContactForm | None = None
+    components: Annotated[tuple[Component, ...], Field(max_length=100)] = ()
+    record: RecordForm | None = None
+
+
+class WithdrawalForm(Form):
+    """Nothing but the wish."""
+
+
+class SupplementForm(Form):
+    """Papers that came in."""
+
+    components: Annotated[tuple[Component, ...], Field(max_length=100)] = ()
+
+
+class ResultForm(Form):
+    """How the result went out."""
+
+    way: Literal["desk", "post", "online"] = "desk"
+
+
+class TermForm(Form):
+    """A statutory term: a number and its unit; a same-day term has the value 0."""
+
+    value: Annotated[int, Field(ge=0, le=3650)]
+    unit: TermUnit
+
+
+class ProcedureForm(Form):
+    """A procedure of the catalogue. ``source`` says where term and fee come from."""
+
+    code: Code
+    name: Text
+    sector: ShortText
+    level: Literal["commune", "town", "province"]
+    term: TermForm
+    terms: dict[Channel, TermForm] = Field(default_factory=dict)
+    fees: dict[Channel, Annotated[int, Field(ge=0, le=10_000_000_000)]] = Field(default_factory=dict)
+    components: Annotated[int, Field(ge=0, le=1000)] | None = None
+    result: Text | None = None
+    source: ShortText
+
+
+class CatalogueForm(Form):
+    """At most 200 procedures, each code once."""
+
+    procedures: Annotated[tuple[ProcedureForm, ...], Field(min_length=1, max_length=200)]
+
+
+def submission_of(form: DossierForm) -> Submission:
+    """What was handed in; whose it is and how to tell them as bytes that are sealed at once."""
+    contact = form.contact.model_dump(exclude_none=True) if form.contact else {}
+    record = form.record
+    return Submission(
+        form.unit,
+        form.procedure,
+        form.channel,
+        form.components,
+        json.dumps(form.applicant.model_dump(exclude_none=True), ensure_ascii=False).encode(),
+        json.dumps(contact).encode() if contact else None,
+        Record(record.origin, record.received, record.promise, record.attributes) if record else None,
+    )
+
+
+def procedure_of(place: int, form: ProcedureForm) -> Procedure:
+    """A procedure, at its place in the body. RefusedError for a term that is none."""
+    return Procedure(
+        form.code,
+        0,
+        form.name,
+        form.sector,
+        form.level,
+        _term(f"/procedures/{place}/term", form.term),
+        {channel: _term(f"/procedures/{place}/terms/{channel.value}", term) for channel, term in form.terms.items()},
+        dict(form.fees),
+        form.components,
+        form.result,
+        form.source,
+    )
+
+
+def _term(field: str, form: TermForm) -> Term:
+    try:
+        return Term(form.value, form.unit)
+    except ValueError as error:
+        raise RefusedError(
+            Problem(422, "bad-term", "The term is not acceptable", str(error), "correct the term", field)
+        ) from None

@@ -1,0 +1,106 @@
+"""What routing answers: values as JSON, and what was not done as problems."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from services.routing import values
+from services.routing.handlers import Done, NotDone
+from shared.http.commands import IDEMPOTENCY_KEY
+from shared.http.problems import Problem
+
+
+def outcome_of(outcome: Done | NotDone) -> dict[str, Any]:
+    """What became of a command among others."""
+    if isinstance(outcome, Done):
+        return {"done": True, "answer": outcome.answer}
+    return {"done": False, "problem": not_done(outcome).content()}
+
+
+_STATUS: Final = {
+    "unknown_dossier": 404,
+    "unseen": 422,
+    "stale": 409,
+    "denied": 403,
+    "key_reused": 409,
+    "refused": 409,
+}
+_TITLE: Final = {
+    "unknown_dossier": "Routing does not know this dossier",
+    "unseen": "The command does not say which version was seen",
+    "stale": "The dossier moved on since you looked",
+    "denied": "Not yours to do",
+    "key_reused": "The command's id was used before",
+    "refused": "The dossier is not where this can be done",
+}
+_FIELD: Final = {"unseen": "/seen", "key_reused": IDEMPOTENCY_KEY}
+
+
+def not_done(outcome: NotDone) -> Problem:
+    """Why a command was not carried out, and what to do."""
+    more: dict[str, Any] = {}
+    if outcome.version is not None:
+        more["version"] = outcome.version
+    if outcome.since:
+        more["since"] = list(outcome.since)
+    if outcome.reason:
+        more["reason"] = outcome.reason
+    name, title = outcome.code.replace("_", "-"), _TITLE[outcome.code]
+    return Problem(_STATUS[outcome.code], name, title, title, outcome.do, _FIELD.get(outcome.code), more)
+
+
+def work_item(one: values.WorkItem) -> dict[str, Any]:
+    """A line of a worklist."""
+    return {
+        "dossier": one.dossier,
+        "version": one.version,
+        "procedure": one.procedure,
+        "state": one.state,
+        "stage": one.stage,
+        "run": one.run,
+        "unit": one.unit,
+        "role": one.role,
+        "officer": one.officer,
+        "received": one.received,
+        "promise": one.promise,
+        "due": one.due,
+        "stage_due": one.stage_due,
+        "pause_reason": one.pause_reason,
+    }
+
+
+def journey_of(one: values.Journey, version: int, ledger: list[values.Entry]) -> dict[str, Any]:
+    """A dossier's journey with its ledger."""
+    return {
+        "dossier": one.dossier,
+        "version": version,
+        "procedure": one.procedure,
+        "route": one.route,
+        "state": one.state,
+        "stage": one.stage,
+        "run": one.run,
+        "unit": one.unit,
+        "role": one.role,
+        "officer": one.officer,
+        "received": one.received,
+        "promise": one.promise,
+        "due": one.due,
+        "stage_due": one.stage_due,
+        "credited_seconds": int(one.credit.total_seconds()),
+        "generation": one.generation,
+        "pause_reason": one.pause_reason,
+        "ledger": [
+            {
+                "number": entry.number,
+                "kind": entry.kind,
+                "run": entry.run,
+                "at": entry.at,
+                "stage": entry.stage,
+                "unit": entry.unit,
+                "officer": entry.officer,
+                "seconds": entry.seconds,
+                "reason": entry.reason,
+            }
+            for entry in ledger
+        ],
+    }

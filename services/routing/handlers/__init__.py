@@ -1,0 +1,84 @@
+"""Routing: load, decide, save, announce. Ends with the table of what is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from services.routing import store
+from services.routing.handlers.commands import Done, NotDone, act
+from services.routing.handlers.known import Calendars, calendars_of, known_for
+from services.routing.handlers.publishing import NotPublished, Published, publish_calendar, publish_unit
+from services.routing.handlers.timers import fire_timers
+from services.routing.rules import journey as rules
+from services.routing.values import Journey, Known
+from shared import journal
+from shared.bus import Hearer, Hears, Waiting, decide_all
+from shared.envelope import Heard
+from shared.events import DossierReceived, ProcedurePublished, Service, SupplementReceived, WithdrawalRequested
+from shared.journal import Stream
+from shared.store import Transaction
+
+__all__ = [
+    "HEARS",
+    "Calendars",
+    "Done",
+    "NotDone",
+    "NotPublished",
+    "Published",
+    "act",
+    "fire_timers",
+    "hearer",
+    "publish_calendar",
+    "publish_unit",
+]
+
+
+async def hear(
+    tx: Transaction, calendars: Calendars, locked: dict[str, Stream], events: Sequence[Heard]
+) -> list[Waiting]:
+    """Load every journey that the batch touches, decide in order, save and announce them together."""
+    await _keep_procedures(tx, events)
+    mine = [one for one in events if type(one.event) in HEARS]
+    if not mine:
+        return []
+    journeys = await store.journeys(tx, {one.subject for one in mine})
+    received = [one.event for one in mine if isinstance(one.event, DossierReceived)]
+    known = await known_for(
+        tx,
+        calendars,
+        calendars_of(journeys.values()) | {(one.calendar, one.calendar_version) for one in received},
+        {one.procedure for one in received},
+    )
+    decided = decide_all(journeys, mine, HEARS, known)
+    await store.save_journeys(tx, decided.changed.values())
+    await journal.announce(
+        tx, Service.ROUTING, locked, [journal.in_order(locked, saying) for saying in decided.sayings]
+    )
+    return decided.waiting
+
+
+async def _keep_procedures(tx: Transaction, events: Sequence[Heard]) -> None:
+    given = {
+        one.event.code: (one.version, one.event.level) for one in events if isinstance(one.event, ProcedurePublished)
+    }
+    if given:
+        await store.save_procedures(tx, given)
+
+
+# --- what is heard ---------------------------------------------------------------------------------------------------
+
+HEARS: Final[Hears[Journey, Known]] = {
+    DossierReceived: rules.begin,
+    SupplementReceived: rules.resume_by_citizen,
+    WithdrawalRequested: rules.withdraw,
+}
+
+
+def hearer(calendars: Calendars) -> Hearer:
+    """The whole of what routing listens to: the table above, and intake's catalogue."""
+
+    async def hear_all(tx: Transaction, locked: dict[str, Stream], events: Sequence[Heard]) -> list[Waiting]:
+        return await hear(tx, calendars, locked, events)
+
+    return Hearer(Service.ROUTING, frozenset(HEARS) | {ProcedurePublished}, hear_all)

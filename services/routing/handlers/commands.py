@@ -1,0 +1,144 @@
+"""What officers ask for, one command at a time or in bulk: each gets its own answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from services.routing import store
+from services.routing.handlers.known import Calendars, calendars_of, known_for
+from services.routing.rules import acting
+from services.routing.values import Command, Journey, Known, RecordStep, Refused
+from shared import journal
+from shared.access import Action as May
+from shared.access import Actor, Allowed, Role, can
+from shared.bus import Decided
+from shared.events import Service
+from shared.journal import Answer, CommandKey, Saying, Stream
+from shared.store import Database, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Carried out (now, or by the same command before): the answer names versions and stages, never persons."""
+
+    answer: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """Not carried out; ``since`` is what happened after the version that the sender saw."""
+
+    code: Literal["unknown_dossier", "unseen", "stale", "denied", "key_reused", "refused"]
+    do: str
+    reason: str = ""
+    version: int | None = None
+    since: tuple[dict[str, Any], ...] = ()
+
+
+async def act(
+    database: Database, calendars: Calendars, actor: Actor, commands: Sequence[Command]
+) -> list[Done | NotDone]:
+    """Carry commands out in one transaction, in the order given; each gets its own answer."""
+    async with database.transaction() as tx:
+        locked = await journal.lock_known(tx, {command.dossier for command in commands})
+        now = await journal.instant(tx)
+        answered = await journal.answers(tx, [CommandKey(one.dossier, one.id) for one in commands])
+        journeys = await store.journeys(tx, locked)
+        known = await known_for(tx, calendars, calendars_of(journeys.values()))
+        desk = _Desk(tx, actor, now, known, locked, journeys, answered)
+        outcomes = [await desk.carry_out(command) for command in commands]
+        await journal.announce(tx, Service.ROUTING, locked, desk.sayings)
+        await store.save_journeys(tx, desk.changed.values())
+        await journal.add_answers(tx, desk.answers)
+        return outcomes
+
+
+@dataclass(slots=True)
+class _Desk:
+    """One bulk of commands on its way: what they found, and what they came to so far."""
+
+    tx: Transaction
+    actor: Actor
+    now: datetime
+    known: Known
+    locked: dict[str, Stream]
+    journeys: dict[str, Journey]
+    answered: dict[CommandKey, Answer]
+    changed: dict[str, Journey] = field(default_factory=dict)
+    sayings: list[Saying] = field(default_factory=list)
+    answers: dict[CommandKey, Answer] = field(default_factory=dict)
+    said: dict[str, int] = field(default_factory=dict)
+
+    async def carry_out(self, command: Command) -> Done | NotDone:
+        key = CommandKey(command.dossier, command.id)
+        before = self.answered.get(key) or self.answers.get(key)
+        if before is not None:
+            return _answered_before(before, command)
+        journey = self.changed.get(command.dossier) or self.journeys.get(command.dossier)
+        if journey is None:
+            return NotDone("unknown_dossier", "check the id; if it was received just now, try again in a second")
+        refused = await self._refuse(command, journey)
+        if refused is not None:
+            return refused
+        at = max(self.now, journey.last_at)
+        decided = acting.carry_out(journey, command.action, at, self.known)
+        if isinstance(decided, Refused):
+            return NotDone("refused", decided.do, decided.code, self._version(command.dossier))
+        self._keep(decided, at)
+        answer = {
+            "dossier": command.dossier,
+            "version": self._version(command.dossier),
+            "state": decided.state.state,
+            "stage": decided.state.stage,
+            "run": decided.state.run,
+            "unit": decided.state.unit,
+            "due": decided.state.due.isoformat(),
+        }
+        self.answers[key] = Answer(command.digest, answer)
+        return Done(answer)
+
+    async def _refuse(self, command: Command, journey: Journey) -> NotDone | None:
+        denied = _denied(self.actor, command, journey)
+        if denied is not None:
+            return denied
+        version = self._version(command.dossier)
+        if command.seen is None:
+            if isinstance(command.action, RecordStep):
+                return None
+            return NotDone("unseen", "say in seen which version was on your screen", version=version)
+        if command.seen == version:
+            return None
+        since = tuple(await journal.said_since(self.tx, command.dossier, command.seen))
+        return NotDone("stale", "look at what happened since, then decide again", version=version, since=since)
+
+    def _version(self, dossier: str) -> int:
+        return self.locked[dossier].version + self.said.get(dossier, 0)
+
+    def _keep(self, decided: Decided[Journey], at: datetime) -> None:
+        journey = decided.state
+        self.changed[journey.dossier] = journey
+        self.said[journey.dossier] = self.said.get(journey.dossier, 0) + len(decided.say)
+        self.sayings.extend(
+            Saying(journey.dossier, one.event, one.time or at, origin=journey.origin, actor=self.actor.id)
+            for one in decided.say
+        )
+
+
+def _denied(actor: Actor, command: Command, journey: Journey) -> NotDone | None:
+    """Staff act at the unit that holds the dossier; the role history acts on records only, wherever they are."""
+    recorded = isinstance(command.action, RecordStep)
+    answer = can(actor, May.GIVE_PAST_TIME if recorded else May.CARRY_OUT_STAGE, journey.unit)
+    if isinstance(answer, Allowed) and (answer.role is not Role.HISTORY or journey.origin is not None):
+        return None
+    if recorded or isinstance(answer, Allowed):
+        return NotDone("denied", "recorded steps come from the role history, and belong to dossiers that are records")
+    return NotDone("denied", f"only an officer of the unit that holds the dossier ({journey.unit}) may do this")
+
+
+def _answered_before(before: Answer, command: Command) -> Done | NotDone:
+    if before.digest != command.digest:
+        return NotDone("key_reused", "this command id was used for something else: make a new one")
+    return Done(before.body)

@@ -1,0 +1,185 @@
+"""An ear: aiokafka's consumer, which knows how far it was heard and loses nothing when a record cannot be read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, IllegalStateError, KafkaError
+
+log = logging.getLogger(__name__)
+
+_LONGEST_LOOK_MS = 300
+
+
+class Ear:
+    """The consumer of one lane, in the place where FastStream wants aiokafka's.
+
+    ``turn`` changes whenever positions are set anew by somebody else (a rebalance, a topic made anew): a batch that was
+    polled before must then neither be committed nor wound back. ``alive`` is the loop's time of the last good poll.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._consumer: Any = AIOKafkaConsumer(*args, **options)
+        self.turn = 0
+        self.alive = asyncio.get_running_loop().time()
+        self._delivered: dict[TopicPartition, int] = {}
+        self._heard: dict[TopicPartition, int] = {}
+        self._ends: dict[TopicPartition, int] = {}
+
+    def subscribe(self, topics: Sequence[str] = (), pattern: str | None = None, **_: Any) -> None:
+        """Subscribe with a listener of our own; FastStream's only logs, and leaves a sleeping task behind."""
+        self._consumer.subscribe(topics, pattern, _Turns(self))
+
+    async def start(self) -> None:
+        """Join the group; returns with partitions."""
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Leave without a word: a static member keeps its place until it times out."""
+        await self._consumer.stop()
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """The partitions that are ours now."""
+        return frozenset(self._consumer.assignment())
+
+    def new_turn(self) -> None:
+        """Forget positions: they are set anew."""
+        self.turn += 1
+        self._delivered.clear()
+        self._heard.clear()
+
+    async def getmany(
+        self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
+    ) -> dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]:
+        """As aiokafka's, but a record that cannot even be taken apart comes as one without key, headers and body.
+
+        aiokafka raises in the middle of draining its buffers and forgets what it had drained from other partitions,
+        and the next commit would pass that. Here positions go back to what was delivered.
+        """
+        try:
+            found: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = await self._consumer.getmany(
+                *partitions, timeout_ms=timeout_ms, max_records=max_records
+            )
+        except (ConsumerStoppedError, IllegalStateError):
+            raise
+        except Exception as error:
+            if isinstance(error, KafkaError) and not isinstance(error, CorruptRecordException):
+                raise  # of the broker or the group: nothing was drained yet
+            found = await self._one_by_one(max_records or 1)
+        self.alive = asyncio.get_running_loop().time()
+        for where, records in found.items():
+            self._delivered[where] = records[-1].offset + 1
+        return found
+
+    async def _one_by_one(self, most: int) -> dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]:
+        """Records one at a time until the one is found that cannot be read; it is passed over, and told of."""
+        everywhere = sorted(self.assignment())
+        for where in everywhere:
+            if where in self._delivered:
+                self._consumer.seek(where, self._delivered[where])
+            else:
+                await self._consumer.seek_to_committed(where)
+        found: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = {}
+        for where in everywhere:
+            while sum(map(len, found.values())) < most:
+                try:
+                    one = await self._consumer.getmany(where, timeout_ms=_LONGEST_LOOK_MS, max_records=1)
+                except (ConsumerStoppedError, IllegalStateError):
+                    raise
+                except Exception as error:  # whatever a parser raises
+                    found.setdefault(where, []).append(await self._pass_over(where, error))
+                    return found
+                if not one:
+                    break
+                found.setdefault(where, []).extend(one[where])
+        return found
+
+    async def _pass_over(self, where: TopicPartition, error: Exception) -> ConsumerRecord[bytes, bytes]:
+        offset: int = await self._consumer.position(where)
+        log.error(
+            "record_unreadable",
+            extra={
+                "topic": where.topic,
+                "partition": where.partition,
+                "offset": offset,
+                "error": type(error).__name__,
+            },
+        )
+        self._consumer.seek(where, offset + 1)
+        return ConsumerRecord(where.topic, where.partition, offset, 0, 0, None, None, None, -1, -1, ())
+
+    def wind_back(self, raw: Sequence[ConsumerRecord[bytes, bytes]], turn: int) -> None:
+        """Poll these again, unless positions were set anew since: then polling starts at what is committed."""
+        if turn != self.turn:
+            return
+        first: dict[TopicPartition, int] = {}
+        for one in raw:
+            where = TopicPartition(one.topic, one.partition)
+            first[where] = min(first.get(where, one.offset), one.offset)
+        for where, offset in first.items():
+            try:
+                self._consumer.seek(where, offset)
+            except IllegalStateError:
+                continue  # not ours any more
+            self._delivered[where] = offset
+
+    async def commit_heard(self, raw: Sequence[ConsumerRecord[bytes, bytes]], turn: int) -> None:
+        """Commit what comes after these, explicitly: the consumer's own position may be further."""
+        if turn != self.turn:
+            return
+        following: dict[TopicPartition, int] = {}
+        for one in raw:
+            where = TopicPartition(one.topic, one.partition)
+            following[where] = max(following.get(where, 0), one.offset + 1)
+        self._heard.update(following)
+        try:
+            await self._consumer.commit(following)
+        except (KafkaError, IllegalStateError) as error:
+            # The partitions went to somebody else, or the broker is away: he will hear repeats, and drop them.
+            log.info("offsets_not_committed", extra={"error": type(error).__name__})
+
+    async def begin_again(self, where: TopicPartition) -> None:
+        """Hear a partition from its beginning. KafkaError or IllegalStateError when it is not ours, or away."""
+        self.turn += 1
+        self._consumer.seek(where, 0)
+        self._delivered[where] = self._heard[where] = 0
+        await self._consumer.commit({where: 0})
+
+    async def measure(self) -> None:
+        """Ask where partitions end, and from where they are heard before their first batch. KafkaError when away."""
+        turn, everywhere = self.turn, self.assignment()
+        ends = await self._consumer.end_offsets(list(everywhere))
+        new = [where for where in everywhere if where not in self._heard]
+        beginnings = await self._consumer.beginning_offsets(new) if new else {}
+        for where in new:
+            committed = await self._consumer.committed(where)
+            if turn == self.turn:
+                self._heard.setdefault(where, beginnings[where] if committed is None else committed)
+        self._ends = ends
+
+    def lag(self) -> dict[str, int]:
+        """Records not yet heard, for each topic. A partition that was not measured yet counts as one behind."""
+        behind: dict[str, int] = {}
+        for where in self.assignment():
+            end, heard = self._ends.get(where), self._heard.get(where)
+            if end is None or heard is None or heard > end:
+                count = 1
+            else:
+                count = max(end, self._consumer.highwater(where) or 0) - heard
+            behind[where.topic] = behind.get(where.topic, 0) + count
+        return behind
+
+
+class _Turns(ConsumerRebalanceListener):
+    def __init__(self, ear: Ear) -> None:
+        self._ear = ear
+
+    def on_partitions_revoked(self, _: Any) -> None:
+        self._ear.new_turn()
+
+    def on_partitions_assigned(self, _: Any) -> None:
+        self._ear.new_turn()
