@@ -118,7 +118,7 @@ class Bus:
             self.kafka,
             apply_types=False,
             logger=logging.getLogger("lienthong.bus"),
-            log_level=logging.WARNING,
+            log_level=logging.DEBUG,
             enable_idempotence=True,
             allow_auto_create_topics=False,
             metadata_max_age_ms=_METADATA_AGE_MS,

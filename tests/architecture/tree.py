@@ -61,5 +61,5 @@ def log_calls(path: Path) -> Iterator[tuple[str, int]]:
             and node.func.value.id == "log"
         ):
             first = node.args[0] if node.args else None
-            known = isinstance(first, ast.Constant) and isinstance(first.value, str)
-            yield (first.value if known else ""), node.lineno
+            event = first.value if isinstance(first, ast.Constant) else None
+            yield (event if isinstance(event, str) else ""), node.lineno

@@ -279,7 +279,15 @@ async def test_what_has_not_happened_yet_is_no_record(river: River, tmp_path: Pa
         river.url("intake", "/intake/dossiers"), json={**body, "record": record}, headers={**HISTORY, **command_id()}
     )
 
+    found = await rows(river, "intake", "SELECT id FROM dossier WHERE attributes->>'case' = 'future'")
+    action = {"kind": "record_step", "stage": "C", "unit": UNIT, "at": record["received"]}
+    command = {"id": "too-early", "dossier": found[0]["id"], "action": action}
+    outcomes = await river.client.post(
+        river.url("routing", "/routing/commands"), json={"commands": [command]}, headers=HISTORY
+    )
+
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/not-yet")
+    assert outcomes.json()["outcomes"][0]["problem"]["reason"] == "not_yet"
 
 
 @pytest.mark.parametrize(("field", "longest"), [("stage", 120), ("unit", 32), ("officer", 64)])

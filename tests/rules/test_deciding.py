@@ -28,6 +28,14 @@ def _withdrawal(state: int | None, heard: Heard, known: Known) -> Decision[int]:
     return Unchanged()
 
 
+def _nothing_left(state: int | None, heard: Heard, known: Known) -> Decision[int]:
+    return Decided(0)
+
+
+def _five_more(state: int | None, heard: Heard, known: Known) -> Decision[int]:
+    return Decided(-1 if state is None else state + 5)
+
+
 HEARS: Hears[int, Known] = {
     DossierReceived: _received,
     SupplementReceived: _supplement,
@@ -47,10 +55,7 @@ def test_each_event_meets_the_state_that_the_one_before_it_left() -> None:
 
 def test_a_state_of_zero_is_a_state() -> None:
     story = Story()
-    hears: Hears[int, Known] = {
-        SupplementReceived: lambda state, heard, known: Decided(0),
-        WithdrawalRequested: lambda state, heard, known: Decided(-1 if state is None else state + 5),
-    }
+    hears: Hears[int, Known] = {SupplementReceived: _nothing_left, WithdrawalRequested: _five_more}
     said = [story.say(SupplementReceived()), story.say(WithdrawalRequested())]
 
     assert decide_all({story.subject: 9}, said, hears, frozenset()).changed == {story.subject: 5}

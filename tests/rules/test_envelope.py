@@ -1,4 +1,4 @@
-"""The envelope: what is written is read again, and whatever comes is told apart without an exception and without a value."""
+"""The envelope: what is written is read again; what comes is told apart without an exception and without a value."""
 
 from __future__ import annotations
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from services.intake.rules.reception import printed_code, receive
-from services.intake.values import Accepted, NotAccepted, Record, Submission
+from services.intake.values import Accepted, Known, NotAccepted, Record, Submission
 from shared.calendar import Term, TermUnit, week_of
 from shared.calendar import hours as office_hours
 from shared.events import Channel
@@ -30,16 +31,16 @@ BOTH_ERAS = re.compile(r"^((\d{3}\.\d{2}\.\d{2}\.[A-Z]\d{2})|([A-Z]\d{2}(\.\d{2,
 """Codes of Circular 01/2018 and of Decision 20/2020 (the domain page, 2.2)."""
 
 
-def accepted(submission: Submission, known: object = None, now: object = NOW) -> Accepted:
+def accepted(submission: Submission, known: Known | None = None, now: datetime = NOW) -> Accepted:
     """The receipt of a submission that may be received."""
-    decided = receive(submission, known or what_intake_knows(), now)  # type: ignore[arg-type]
+    decided = receive(submission, known or what_intake_knows(), now)
     assert isinstance(decided, Accepted), decided
     return decided
 
 
-def refusal(submission: Submission, known: object = None, now: object = NOW) -> NotAccepted:
+def refusal(submission: Submission, known: Known | None = None, now: datetime = NOW) -> NotAccepted:
     """Why it cannot be received; every refusal names a field and says what to do."""
-    decided = receive(submission, known or what_intake_knows(), now)  # type: ignore[arg-type]
+    decided = receive(submission, known or what_intake_knows(), now)
     assert isinstance(decided, NotAccepted), decided
     assert decided.field.startswith("/")
     assert decided.detail
@@ -92,7 +93,7 @@ def test_the_day_of_reception_is_the_date_on_the_office_s_wall_not_in_utc(instan
     ],
 )
 def test_what_cannot_be_received_says_which_field_and_what_to_do(
-    changes: dict[str, str], name: str, field: str
+    changes: dict[str, Any], name: str, field: str
 ) -> None:
     refused = refusal(a_submission(**changes))
 
