@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from services.intake import store as intake
 from services.notification import store as notification
 from services.reporting import store as reporting
-
-from services.intake import store as intake
 from services.routing import store as routing
 from shared import bus, journal
 from shared.store import Migrations, connect, migrate

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from deploy.launcher import state
 from deploy.launcher.errors import LaunchError
-from deploy.launcher.layout import Layout
 
 Url: TypeAlias = Annotated[
     str | None, typer.Option("--url", help="The front door's address. Default: this machine's, by LIENTHONG_PORT.")
@@ -21,7 +21,7 @@ Url: TypeAlias = Annotated[
 
 def address(url: str | None) -> str:
     """The front door's address: as given, else that of the layout that the environment names. Raises LaunchError."""
-    return url or Layout.of(os.environ).url("door")
+    return url or state.where_it_runs(os.environ).url("door")
 
 
 @contextlib.contextmanager

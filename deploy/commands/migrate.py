@@ -12,9 +12,9 @@ import asyncpg
 import typer
 from rich.console import Console
 
-from deploy.launcher import postgres
+from deploy.launcher import postgres, state
 from deploy.launcher.errors import LaunchError
-from deploy.launcher.layout import SERVICES, Layout
+from deploy.launcher.layout import SERVICES
 from deploy.operating import AsJson
 from deploy.sentences import sentences
 from shared.store.migrations import MigrationChangedError
@@ -62,7 +62,7 @@ async def _owner_urls(environ: Mapping[str, str]) -> Mapping[str, str]:
     if named:
         missing = ", ".join(name for service, name in _OWNERS.items() if service not in named)
         raise LaunchError(f"Name the owners of all four databases or of none: {missing} is missing.")
-    layout = Layout.of(environ)
+    layout = state.where_it_runs(environ)
     # Asked only where there are databases: for a folder without any, passwords would be made up.
     if (layout.postgres / "data").exists():
         urls = postgres.databases(layout).owner

@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from deploy.launcher import state
 from deploy.launcher.errors import LaunchError
-from deploy.launcher.layout import Layout
 from deploy.replay import sending
 from deploy.replay.doors import Doors, Patience, StoppedError
 from deploy.replay.plan import Plan, plan, replay_calendar
@@ -46,7 +46,7 @@ def replay(
     console, errors = Console(), Console(stderr=True)
     calendar = replay_calendar()
     try:
-        door = url or Layout.of(os.environ).url("door")
+        door = url or state.where_it_runs(os.environ).url("door")
         planned = plan(read_log(path), calendar, datetime.now(UTC), limit)
     except (BadLogError, LaunchError) as error:
         raise _end(errors, str(error), 1) from error
@@ -85,7 +85,7 @@ async def _replay(console: Console, url: str, planned: Plan, calendar: WorkingCa
 
 
 def _left(planned: Plan, sent: Sent) -> str:
-    return f"So far: {how_far(planned, sent)}. {_GO_ON}"
+    return f"So far: {how_far(planned, sent)}. {_GO_ON}" if sent.cases else "Nothing was sent."
 
 
 def _end(errors: Console, text: str, code: int) -> typer.Exit:

@@ -63,7 +63,7 @@ def down() -> None:
     """Stop everything, in order. Data stays."""
     console = Console()
     with _sentences(console):
-        was = launcher.down(Layout.of(os.environ), OnConsole(console))
+        was = launcher.down(state.where_it_runs(os.environ), OnConsole(console))
         console.print("Stopped. The data stays in var/." if was else "Nothing runs.")
 
 
@@ -75,7 +75,7 @@ def status(
     """Show what runs and how it is. Exit code 0: all well; 1: not."""
     console = Console()
     with _sentences(console):
-        health = asyncio.run(look(Layout.of(os.environ)))
+        health = asyncio.run(look(state.where_it_runs(os.environ)))
         if as_json:
             console.file.write(json.dumps(health.as_json(), indent=2) + "\n")
         else:
@@ -182,8 +182,9 @@ def _welcome(layout: Layout, console: Console) -> None:
         "",
         "Three things to try:",
         "  1. hand in a dossier:",
-        f"     curl -X POST {door}/intake/dossiers -H 'Content-Type: application/json' \\",
-        "          -H 'Idempotency-Key: '$(uuidgen) -d @docs/examples/dossier.json",
+        f"     curl -X POST {door}/intake/dossiers -H 'Content-Type: application/json' -H 'Idempotency-Key: try-1' \\",
+        "          -H 'X-Dev-Actor: id=desk-1; unit=000.01.99.H41; roles=desk' -d @docs/examples/dossier.json",
+        "     (once more: the same answer, and still one dossier)",
         f"  2. see where every dossier is now: {door}/reporting/",
         f"  3. read what the citizens were told: {door}/mail/",
         "",

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from deploy.launcher.layout import Layout
 
-    from deploy.launcher.layout import Layout
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The supervisor (none in a test session), its children in the order of their start, and how far it has come."""
+    """The supervisor (none in a test session), its children in the order of their start, and how far it has come.
+
+    `port` is the first of the ten that it was started on; 0 when nothing was.
+    """
 
     supervisor: Entry | None = None
     children: tuple[Entry, ...] = ()
@@ -43,6 +46,7 @@ class State:
     ready: bool = False
     failure: str = ""
     external: tuple[str, ...] = ()
+    port: int = 0
 
     def child(self, name: str) -> Entry | None:
         """The entry of a child by its name."""
@@ -98,9 +102,19 @@ def read(layout: Layout) -> State:
             ready=raw["ready"],
             failure=raw["failure"],
             external=tuple(raw["external"]),
+            port=raw.get("port", 0),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return State()
+
+
+def where_it_runs(environ: Mapping[str, str]) -> Layout:
+    """The layout of what runs in this folder, on the ports that it was started on; LIENTHONG_PORT wins."""
+    layout = Layout.of(environ)
+    running = read(layout)
+    if environ.get("LIENTHONG_PORT") or not running.port or running.supervisor is None:
+        return layout
+    return replace(layout, port=running.port) if is_alive(running.supervisor) else layout
 
 
 def write(layout: Layout, state: State) -> None:

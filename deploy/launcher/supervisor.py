@@ -49,7 +49,9 @@ class Supervisor:
         self._layout = layout
         self.progress: Progress = Told(progress, self.tell)
         self._waves: list[list[_Kept]] = []
-        self._state = state.State(supervisor=state.entry_of("supervisor", os.getpid()), external=external)
+        self._state = state.State(
+            supervisor=state.entry_of("supervisor", os.getpid()), external=external, port=layout.port
+        )
         self._write()
 
     def tell(self, stage: str) -> None:

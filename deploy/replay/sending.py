@@ -176,14 +176,14 @@ async def send(doors: Doors, plan: Plan, sent: Sent) -> None:
 
 
 async def held(doors: Doors, plan: Plan) -> Held:
-    """What the services hold now; waits while reporting still hears."""
+    """What the services hold now; waits while reporting still hears. It may hold other logs, so it must stand still."""
     before: tuple[int, int] | None = None
     while True:
         intake = (await doors.must(ADMINISTRATOR, "GET", "/intake/counts"))["replayed"]
         now = await _history(doors)
         if now is None:
             return Held(intake, None, None, complete=True)
-        if now[0] >= len(plan.cases) and now[1] >= plan.steps:
+        if now == before and now[0] >= len(plan.cases) and now[1] >= plan.steps:
             return Held(intake, *now, complete=True)
         if now != before:
             doors.patience.progress()

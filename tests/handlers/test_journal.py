@@ -63,10 +63,13 @@ async def test_versions_count_from_one_and_go_on_in_the_next_transaction(databas
 async def test_what_is_rolled_back_was_never_said(database: Database) -> None:
     subject = a_subject()
 
-    with pytest.raises(ZeroDivisionError):
+    async def fail() -> None:
         async with database.transaction() as tx:
             await announce(tx, Saying(subject, SupplementReceived(), MORNING))
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
 
     async with database.transaction() as tx:
         assert await journal.lock_known(tx, [subject]) == {}
@@ -83,10 +86,10 @@ async def test_speaking_twice_from_one_old_lock_is_stopped_by_the_journal(databa
     subject = a_subject()
     saying = Saying(subject, SupplementReceived(), MORNING)
 
-    with pytest.raises(asyncpg.UniqueViolationError):
-        async with database.transaction() as tx:
-            locked = await journal.lock(tx, [subject])
-            await journal.announce(tx, Service.INTAKE, dict(locked), [saying])
+    async with database.transaction() as tx:
+        locked = await journal.lock(tx, [subject])
+        await journal.announce(tx, Service.INTAKE, dict(locked), [saying])
+        with pytest.raises(asyncpg.UniqueViolationError):
             await journal.announce(tx, Service.INTAKE, dict(locked), [saying])
 
 
@@ -109,9 +112,12 @@ async def test_twelve_speakers_of_the_same_subjects_draw_every_version_once_and_
             "SELECT aggregateid, array_agg(version ORDER BY version) AS versions FROM journal GROUP BY 1"
         )
         backwards = await tx.fetchval(
-            "SELECT count(*) FROM outbox a JOIN outbox b USING (aggregateid) WHERE a.id < b.id AND a.version > b.version"
+            "SELECT count(*) FROM outbox a JOIN outbox b USING (aggregateid)"
+            " WHERE a.id < b.id AND a.version > b.version"
         )
-    assert {row["aggregateid"]: row["versions"] for row in rows} == dict.fromkeys(subjects, list(range(1, 121)))
+    assert {row["aggregateid"]: row["versions"] for row in rows} == {
+        subject: list(range(1, 121)) for subject in subjects
+    }
     assert backwards == 0
 
 
@@ -212,5 +218,5 @@ async def test_an_answer_is_given_once_and_found_again(database: Database) -> No
 
 
 def test_a_subject_has_one_shard_for_ever() -> None:
-    assert [shard_of(f"dossier-{number}") for number in range(6)] == [10, 8, 6, 4, 2, 0]
+    assert [shard_of(f"dossier-{number}") for number in range(6)] == [4, 10, 0, 6, 5, 7]
     assert {shard_of(a_subject()) for _ in range(500)} == set(range(PARTITIONS))
