@@ -62,7 +62,7 @@ def replay(
     try:
         held = asyncio.run(_replay(console, door, planned, calendar, sent))
     except StoppedError as error:
-        raise _end(errors, f"{error}\n{_left(planned, sent)}", 1) from error
+        raise _end(errors, f"{error}\n{_left(planned, sent)}" if sent.cases else str(error), 1) from error
     except KeyboardInterrupt as error:
         raise _end(errors, f"Interrupted.\n{_left(planned, sent)}", 130) from error
     console.print(table(planned, sent, held, time.monotonic() - began))
@@ -85,7 +85,7 @@ async def _replay(console: Console, url: str, planned: Plan, calendar: WorkingCa
 
 
 def _left(planned: Plan, sent: Sent) -> str:
-    return f"So far: {how_far(planned, sent)}. {_GO_ON}" if sent.cases else "Nothing was sent."
+    return f"So far: {how_far(planned, sent)}. {_GO_ON}"
 
 
 def _end(errors: Console, text: str, code: int) -> typer.Exit:

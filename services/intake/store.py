@@ -38,6 +38,7 @@ _DOSSIER_COLUMNS = (
     "attributes",
     "status",
     "due",
+    "at_unit",
     "as_of",
 )
 
@@ -200,6 +201,7 @@ async def add_dossiers(tx: Transaction, new: Sequence[Dossier], citizens: Sequen
                 json.dumps(dict(one.attributes)),
                 int(one.status),
                 one.due,
+                one.at_unit,
                 one.as_of,
             )
             for one in new

@@ -37,6 +37,8 @@ _TRANSIENT = (
     asyncpg.TooManyConnectionsError,
     asyncpg.InsufficientResourcesError,
     asyncpg.QueryCanceledError,
+    # "another operation is in progress": a connection that was ended while nobody looked at it.
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
     asyncio.IncompleteReadError,

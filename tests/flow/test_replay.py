@@ -239,13 +239,15 @@ async def test_where_nobody_answers_a_replay_says_what_to_do(tmp_path: Path) -> 
 
 
 async def test_an_interrupted_replay_says_how_to_go_on_and_goes_on_from_there(river: River, tmp_path: Path) -> None:
-    path = a_small_log(tmp_path, *(f"interrupted-{number}" for number in range(400)))
+    path = a_small_log(tmp_path, *(f"interrupted-{nth}" for nth in range(400)))
     url = river.layout.url("door")
+    of_these = "SELECT count(*) FROM dossier WHERE attributes->>'case' LIKE 'interrupted-%'"
+
+    async def some_are_there() -> bool:
+        return await number(river, "intake", of_these) > 20
 
     async with replaying(url, path) as process:
-        assert process.stdout is not None
-        while not (await process.stdout.readline()).startswith(b"cases"):
-            assert not process.stdout.at_eof()
+        await until(some_are_there, "cases arrive", seconds=60)
         process.send_signal(signal.SIGINT)
         text, _ = await process.communicate()
     again = await replayed(url, path)
@@ -253,7 +255,6 @@ async def test_an_interrupted_replay_says_how_to_go_on_and_goes_on_from_there(ri
     assert process.returncode == 130
     assert "The same command goes on from here" in text.decode()
     assert again.code == 0, again.text
-    of_these = "SELECT count(*) FROM dossier WHERE attributes->>'case' LIKE 'interrupted-%'"
     assert await number(river, "intake", of_these) == 400
 
 

@@ -52,18 +52,8 @@ from tests.handlers.routing import (
     later,
 )
 from tests.processes import until
-from tests.stores import store as a_store
 
 SUPPLEMENT = RequestSupplement(("cmnd",), "papers_missing")
-
-
-@pytest.fixture
-async def routing(made: Databases) -> AsyncIterator[Routing]:
-    """Routing with units, calendar and procedures, and no dossiers."""
-    async with a_store(made, "routing") as database:
-        one = Routing(database)
-        await one.seed()
-        yield one
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from services.intake.values import Accepted, Known, NotAccepted, Procedure, Record, Submission, Unit
@@ -61,7 +61,9 @@ def _desk_at(versions: Sequence[Unit], received: datetime, known: Known) -> _Des
 
     A version that is published ahead (a merger on the first of July) changes nothing before its day.
     """
-    for unit in versions:
+    # Nowhere is the date more than one day ahead of UTC's: the calendar of a version far ahead is not asked for.
+    latest = received.astimezone(UTC).date() + timedelta(days=1)
+    for unit in (one for one in versions if one.valid_from <= latest):
         newest = known.calendar_versions.get(unit.calendar)
         if newest is None:
             return NotAccepted(
