@@ -29,6 +29,7 @@ from shared.bus import Bus, Decided
 from shared.envelope import Heard, Record, decode
 from shared.events import INTAKE, Service
 from shared.outbox import Relay
+from shared.service import spare_the_collector
 from shared.store import Database, open_pool
 
 LIMIT_TOPIC: Final = "bench.limit"
@@ -39,6 +40,7 @@ async def ours(kafka: str, url: str, count: int, *, lanes: int, relay: bool) -> 
     """Routing's own bus: fates, rules, ledger, timers, journal, outbox, thin spans."""
     telemetry.start("routing", None, sampled=0.01)
     database = Database(await open_pool(url, name="bench"))
+    spare_the_collector()
     bus = Bus(handlers.hearer(Calendars()), database, kafka, lanes)
     carrying = asyncio.create_task(Relay(Service.ROUTING, url, kafka, database.committed).run()) if relay else None
     await bus.start()

@@ -10,8 +10,8 @@ import pytest
 
 from shared.access import Role
 from shared.calendar import to_data
-from tests.builders import REPLAY, TOWN, WARD, a_dossier_id, a_reception_body, an_actor, command_id, dev_actor, office
-from tests.handlers.doors import A_RECORD, DESK, HISTORY, Desk
+from tests.builders import REPLAY, WARD, a_dossier_id, a_reception_body, an_actor, command_id, dev_actor, office
+from tests.handlers.doors import A_RECORD, A_UNIT, DESK, HISTORY, Desk
 from tests.handlers.intake import ADMINISTRATOR, Intake, a_unit_published
 from tests.handlers.routing import Routing, every_row
 from tests.http.asking import problem_of
@@ -325,9 +325,6 @@ async def test_a_worklist_goes_on_where_its_last_page_ended(routing: Routing, of
     assert [one["dossier"] for one in (*first["worklist"], *second["worklist"])] == dossiers
     assert second["next"] is None
     assert (nonsense.status_code, problem_of(nonsense)["field"]) == (422, "after")
-
-
-A_UNIT = {"name": "UBND", "level": "commune", "parent": TOWN, "calendar": "office", "valid_from": "2013-06-03"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from services.routing.values import HandOver
 from shared.access import Role
 from shared.calendar import to_data
 from tests.builders import TOWN, WARD, a_reception_body, an_actor, command_id, office
-from tests.handlers.doors import A_RECORD, DESK, HISTORY, Desk
+from tests.handlers.doors import A_RECORD, A_UNIT, DESK, HISTORY, Desk
 from tests.handlers.intake import Intake
 from tests.handlers.routing import Routing, every_row
 from tests.http.asking import problem_of

@@ -1,0 +1,129 @@
+"""Servers of our own that tests may kill, with fresh topics; and what passes on the topics, written and read raw."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from deploy.launcher import topics
+from deploy.launcher.layout import REPOSITORY, Layout
+from deploy.launcher.servers import Servers, start_servers, stop_servers
+from shared.envelope import Heard, Record, decode
+from shared.events import PARTITIONS, TOPICS, Topic
+from tests.processes import until
+
+ROUGH: Final = Layout.of({}, folder=REPOSITORY / "var" / "rough", port=18380)
+
+
+@asynccontextmanager
+async def rough_servers() -> AsyncIterator[Servers]:
+    """PostgreSQL and Kafka that nobody else uses, ended afterwards."""
+    servers = await start_servers(ROUGH)
+    try:
+        yield servers
+    finally:
+        await stop_servers(ROUGH)
+
+
+async def make_anew(kafka: str, wanted: Sequence[Topic] = TOPICS) -> None:
+    """Delete topics with all that is in them, and make them again: the same names, other topics."""
+    names = {topic.name for topic in wanted}
+    admin: Any = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+
+    async def is_gone() -> bool:
+        return not names & set(await admin.list_topics())
+
+    try:
+        there = names & set(await admin.list_topics())
+        if there:
+            await admin.delete_topics(sorted(there))
+        await until(is_gone, "the topics are deleted")
+        await topics.create(kafka, wanted)
+    finally:
+        await admin.close()
+
+
+async def publish(kafka: str, records: Iterable[Record]) -> None:
+    """Write records as they are, each to its topic and partition, in the order given."""
+    producer: Any = AIOKafkaProducer(
+        bootstrap_servers=kafka, acks="all", enable_idempotence=True, max_request_size=11 * 1024 * 1024
+    )
+    await producer.start()
+    try:
+        sent = [
+            await producer.send(
+                one.topic, one.body, key=one.key, partition=one.partition, headers=[*one.headers], timestamp_ms=0
+            )
+            for one in records
+        ]
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+
+
+async def everything(kafka: str, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
+    """All records of a topic, by partition, in their order."""
+    consumer: Any = AIOKafkaConsumer(bootstrap_servers=kafka, max_partition_fetch_bytes=11 * 1024 * 1024)
+    await consumer.start()
+    try:
+        where = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        consumer.assign(where)
+        ends = await consumer.end_offsets(where)
+        await consumer.seek_to_beginning(*where)
+        found: list[ConsumerRecord[bytes, bytes]] = []
+        while any([await consumer.position(each) < ends[each] for each in where]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                found += records
+    finally:
+        await consumer.stop()
+    return sorted(found, key=lambda one: (one.partition, one.offset))
+
+
+async def streams(kafka: str, topic: str) -> dict[str, list[int]]:
+    """Versions of each subject in the order in which they came, repeats included."""
+    found: dict[str, list[int]] = {}
+    for one in await everything(kafka, topic):
+        said = decode(Record(one.topic, one.partition, one.offset, one.key, tuple(one.headers), one.value))
+        assert isinstance(said, Heard), said
+        found.setdefault(said.subject, []).append(said.version)
+    return found
+
+
+def figure(text: str) -> None:
+    """Tell a figure that was seen (pytest -s shows it); no test asserts it."""
+    sys.stdout.write(f"\n{text}\n")
+
+
+def is_in_order(versions: Sequence[int], last: int) -> bool:
+    """True when 1..last came, each for the first time after the one before it; repeats may lie between."""
+    reached = 0
+    for version in versions:
+        if version > reached + 1:
+            return False
+        reached = max(reached, version)
+    return reached == last
+
+
+@asynccontextmanager
+async def a_process(
+    role: str, service: str, url: str, kafka: str, slot: int = 0
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``python -m tests.listening``, killed at the end if it still runs."""
+    environment = {"DATABASE_URL": url, "KAFKA_BOOTSTRAP_SERVERS": kafka, "SLOT": str(slot), "PATH": os.environ["PATH"]}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.listening", role, service, env=environment, cwd=REPOSITORY
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

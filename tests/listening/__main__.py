@@ -1,0 +1,40 @@
+"""A relay or an ear as a process of its own, for tests that stop, suspend and kill it.
+
+``python -m tests.listening relay|ear SERVICE``; DATABASE_URL, KAFKA_BOOTSTRAP_SERVERS and SLOT in the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+from shared import telemetry
+from shared.bus import Bus
+from shared.events import Service
+from shared.outbox import Relay
+from shared.store import Database, open_pool
+from tests.listening.listener import Listener
+
+
+async def main(role: str, service: Service) -> None:
+    """Carry or hear until SIGTERM."""
+    url, kafka = os.environ["DATABASE_URL"], os.environ["KAFKA_BOOTSTRAP_SERVERS"]
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    if role == "relay":
+        carrying = asyncio.create_task(Relay(service, url, kafka, asyncio.Event()).run())
+        await stop.wait()
+        carrying.cancel()
+        return
+    database = Database(await open_pool(url, name=f"tests {service}", smallest=1, largest=6))
+    bus = Bus(Listener(service).hearer(), database, kafka, slot=int(os.environ["SLOT"]))
+    await bus.start()
+    await stop.wait()
+    await bus.stop()
+
+
+if __name__ == "__main__":
+    telemetry.start_logging("tests")
+    asyncio.run(main(sys.argv[1], Service(sys.argv[2])))
