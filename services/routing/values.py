@@ -103,10 +103,11 @@ class Unsaved:
     timers: tuple[Timer, ...] = ()
     is_new: bool = False
 
-    def with_clocks(self, clocks: frozenset[Scope], timers: tuple[Timer, ...]) -> Unsaved:
-        """Some clocks set anew; what was decided of the other before stays."""
-        kept = tuple(one for one in self.timers if one.scope not in clocks)
-        return Unsaved(self.entries, self.clocks | clocks, (*kept, *timers), self.is_new)
+    def with_clocks(self, clocks: frozenset[Scope], timers: tuple[Timer, ...], *entries: Entry) -> Unsaved:
+        """Some clocks set anew, and entries added; what was decided of the other clock before stays."""
+        if self.timers:
+            timers = (*(one for one in self.timers if one.scope not in clocks), *timers)
+        return Unsaved((*self.entries, *entries), self.clocks | clocks, timers, self.is_new)
 
 
 @dataclass(frozen=True, slots=True)

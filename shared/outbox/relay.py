@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from shared import telemetry
 from shared.envelope import Cause, Envelope, headers_of
@@ -44,6 +44,7 @@ _LONGEST_WAIT: Final = 0.25
 _IDLE_SESSION_TIMEOUT: Final = "3s"
 _HEARTBEAT: Final = 1.0
 _LOOK_FOR_SHARDS: Final = 1.0
+_LOOKS_FOR_TOPIC: Final = 4
 _SHORTEST_BACKOFF: Final = 0.1
 _LONGEST_BACKOFF: Final = 2.0
 _LONGEST_FAREWELL: Final = 5.0
@@ -176,13 +177,16 @@ def _state_headers(row: asyncpg.Record) -> list[tuple[str, bytes]]:
 
 
 async def _is_there(producer: AIOKafkaProducer, topic: str) -> bool:
-    try:
-        return len(await producer.partitions_for(topic)) >= PARTITIONS
-    except UnknownTopicOrPartitionError:
-        # aiokafka says so too when nobody answers.
-        if not await producer.client.force_metadata_update():
-            raise KafkaConnectionError("no metadata") from None
-        return False
+    """Looks for a second: aiokafka itself would for ten, and a topic that was made just now has no leader yet."""
+    client: Any = producer.client
+    for _ in range(_LOOKS_FOR_TOPIC):
+        if not await client.add_topic(topic):
+            raise KafkaConnectionError("no metadata")
+        if len(client.cluster.partitions_for_topic(topic) or ()) >= PARTITIONS:
+            return True
+        await asyncio.sleep(_LONGEST_WAIT)
+        await client.force_metadata_update()
+    return False
 
 
 async def _send_all(producer: AIOKafkaProducer, by_partition: Mapping[tuple[str, int], Sequence[_Outgoing]]) -> None:

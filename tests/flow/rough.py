@@ -19,7 +19,12 @@ from shared.envelope import Heard, Record, decode
 from shared.events import PARTITIONS, TOPICS, Topic
 from tests.processes import until
 
-ROUGH: Final = Layout.of({}, folder=REPOSITORY / "var" / "rough", port=18380)
+ROUGH: Final = Layout.of(
+    {},
+    folder=REPOSITORY / "var" / os.environ.get("LIENTHONG_ROUGH", "rough"),
+    port=int(os.environ.get("LIENTHONG_ROUGH_PORT", "18380")),
+)
+"""A folder and ports of their own; two sessions on one machine want two of them."""
 
 
 @asynccontextmanager
@@ -71,13 +76,14 @@ async def publish(kafka: str, records: Iterable[Record]) -> None:
 
 async def everything(kafka: str, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
     """All records of a topic, by partition, in their order."""
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=kafka, max_partition_fetch_bytes=11 * 1024 * 1024)
+    consumer: Any = AIOKafkaConsumer(
+        bootstrap_servers=kafka, auto_offset_reset="earliest", max_partition_fetch_bytes=11 * 1024 * 1024
+    )
     await consumer.start()
     try:
         where = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         consumer.assign(where)
         ends = await consumer.end_offsets(where)
-        await consumer.seek_to_beginning(*where)
         found: list[ConsumerRecord[bytes, bytes]] = []
         while any([await consumer.position(each) < ends[each] for each in where]):
             for records in (await consumer.getmany(timeout_ms=500)).values():

@@ -42,7 +42,7 @@ VALID: dict[str, Any] = {
     "/routing/calendars/{code}": {"data": to_data(office()) | {"days_off": ["2019-01-01"], "worked_days": {}}},
     "/routing/units/{code}": A_UNIT,
     "/routing/dossiers/{dossier}/commands": COMMAND,
-    "/routing/commands": {"commands": [{"id": "1", "dossier": "x", **COMMAND}]},
+    "/routing/commands": {"commands": [{"id": "1", "dossier": "018f2c3e-0000-7000-8000-000000000000", **COMMAND}]},
 }
 """A valid body of every operation that takes one; operators' routes are the bus's affair."""
 

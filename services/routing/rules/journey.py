@@ -31,6 +31,7 @@ from shared.events import (
 )
 
 BOTH_CLOCKS: Final = frozenset(Scope)
+_NO_CLOCK: Final[frozenset[Scope]] = frozenset()
 _STAGE_CLOCK: Final = frozenset({Scope.STAGE})
 
 
@@ -116,9 +117,7 @@ def start_stage(
     unit = _place(journey, stage.place, known, calendar, at)
     due = deadline.stage_due(calendar, at, budget, timedelta(0))
     entry = Entry(journey.entries + 1, "started", run, at, stage.name, unit, officer, budget * 60)
-    unsaved = replace(journey.unsaved, entries=(*journey.unsaved.entries, entry))
-    if journey.origin is None:
-        unsaved = unsaved.with_clocks(*_clocks_of_start(journey, calendar, at, run, due, budget))
+    clocks, timers = _clocks_of_start(journey, calendar, at, run, due, budget)
     started = replace(
         journey,
         stage=stage.name,
@@ -133,7 +132,7 @@ def start_stage(
         stage_due=due,
         entries=entry.number,
         last_at=max(journey.last_at, at),
-        unsaved=unsaved,
+        unsaved=journey.unsaved.with_clocks(clocks, timers, entry),
     )
     return Decided(started, (Say(said_start(started), at),))
 
@@ -142,6 +141,8 @@ def _clocks_of_start(
     journey: Journey, calendar: WorkingCalendar, at: datetime, run: int, due: datetime, budget: int
 ) -> tuple[frozenset[Scope], tuple[Timer, ...]]:
     """The clocks that a new stage sets, with their timers: the stage's own; the first stage sets the dossier's too."""
+    if journey.origin is not None:
+        return _NO_CLOCK, ()
     of_stage = deadline.stage_timer(
         calendar, at, run=run, due=due, budget_minutes=budget, generation=journey.generation
     )
