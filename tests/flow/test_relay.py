@@ -60,7 +60,8 @@ async def carried(made: Databases, servers: Servers, database: Database) -> Asyn
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-    await until(lambda: not (asyncio.all_tasks() - before), "no task of the relay is left")
+    left = asyncio.all_tasks() - before
+    await until(lambda: all(task.done() for task in left), f"no task of the relay is left of {left}")
 
 
 async def unsent(database: Database) -> int:
