@@ -132,7 +132,7 @@ def spare_the_collector() -> None:
     """Objects made at start live for ever: scanning them again and again would cost a tenth of the time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(500_000, 20, 100)
 
 
 class _Door(uvicorn.Server):
