@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -15,16 +16,28 @@ log = logging.getLogger(__name__)
 _LONGEST_LOOK_MS = 300
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Which assignment it is, and how often each partition was begun again in it."""
+
+    assignment: int = 0
+    again: Mapping[TopicPartition, int] = field(default_factory=dict)
+
+    def is_still(self, before: Turn, where: TopicPartition) -> bool:
+        """True when the position of a partition was not set anew since ``before``."""
+        return self.assignment == before.assignment and self.again.get(where) == before.again.get(where)
+
+
 class Ear:
     """The consumer of one lane, in the place where FastStream wants aiokafka's.
 
-    ``turn`` changes whenever positions are set anew by somebody else (a rebalance, a topic made anew): a batch that was
-    polled before must then neither be committed nor wound back. ``alive`` is the loop's time of the last good poll.
+    ``turn`` changes when a position is set anew by somebody else (a rebalance, a topic made anew): what
+    was polled before must then neither be committed nor wound back. ``alive`` is the loop's time of the last good poll.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._consumer: Any = AIOKafkaConsumer(*args, **options)
-        self.turn = 0
+        self.turn = Turn()
         self.alive = asyncio.get_running_loop().time()
         self._delivered: dict[TopicPartition, int] = {}
         self._heard: dict[TopicPartition, int] = {}
@@ -47,8 +60,8 @@ class Ear:
         return frozenset(self._consumer.assignment())
 
     def new_turn(self) -> None:
-        """Forget positions: they are set anew."""
-        self.turn += 1
+        """Forget positions: all are set anew."""
+        self.turn = Turn(self.turn.assignment + 1)
         self._delivered.clear()
         self._heard.clear()
 
@@ -112,29 +125,30 @@ class Ear:
         self._consumer.seek(where, offset + 1)
         return ConsumerRecord(where.topic, where.partition, offset, 0, 0, None, None, None, -1, -1, ())
 
-    def wind_back(self, raw: Sequence[ConsumerRecord[bytes, bytes]], turn: int) -> None:
+    def wind_back(self, raw: Sequence[ConsumerRecord[bytes, bytes]], turn: Turn) -> None:
         """Poll these again, unless positions were set anew since: then polling starts at what is committed."""
-        if turn != self.turn:
-            return
         first: dict[TopicPartition, int] = {}
         for one in raw:
             where = TopicPartition(one.topic, one.partition)
             first[where] = min(first.get(where, one.offset), one.offset)
         for where, offset in first.items():
+            if not self.turn.is_still(turn, where):
+                continue
             try:
                 self._consumer.seek(where, offset)
             except IllegalStateError:
                 continue  # not ours any more
             self._delivered[where] = offset
 
-    async def commit_heard(self, raw: Sequence[ConsumerRecord[bytes, bytes]], turn: int) -> None:
+    async def commit_heard(self, raw: Sequence[ConsumerRecord[bytes, bytes]], turn: Turn) -> None:
         """Commit what comes after these, explicitly: the consumer's own position may be further."""
-        if turn != self.turn:
-            return
         following: dict[TopicPartition, int] = {}
         for one in raw:
             where = TopicPartition(one.topic, one.partition)
-            following[where] = max(following.get(where, 0), one.offset + 1)
+            if self.turn.is_still(turn, where):
+                following[where] = max(following.get(where, 0), one.offset + 1)
+        if not following:
+            return
         self._heard.update(following)
         try:
             await self._consumer.commit(following)
@@ -144,7 +158,7 @@ class Ear:
 
     async def begin_again(self, where: TopicPartition) -> None:
         """Hear a partition from its beginning. KafkaError or IllegalStateError when it is not ours, or away."""
-        self.turn += 1
+        self.turn = Turn(self.turn.assignment, {**self.turn.again, where: self.turn.again.get(where, 0) + 1})
         self._consumer.seek(where, 0)
         self._delivered[where] = self._heard[where] = 0
         await self._consumer.commit({where: 0})
@@ -157,7 +171,7 @@ class Ear:
         beginnings = await self._consumer.beginning_offsets(new) if new else {}
         for where in new:
             committed = await self._consumer.committed(where)
-            if turn == self.turn:
+            if self.turn.is_still(turn, where):
                 self._heard.setdefault(where, beginnings[where] if committed is None else committed)
         self._ends = ends
 

@@ -9,9 +9,8 @@ acknowledgements commit the current position, so offsets are committed explicitl
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -19,7 +18,7 @@ from typing import Any, Final
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
@@ -231,22 +230,27 @@ class Bus:
         look = loop.time()
         while True:
             for lane in self._lanes:
-                with contextlib.suppress(KafkaError, IllegalStateError, TimeoutError):
-                    async with asyncio.timeout(_LONGEST_ANSWER):
-                        if lane.ear is not None:
-                            await lane.ear.measure()
+                if lane.ear is not None:
+                    await self._in_time(lane.ear.measure(), "lag")
             if loop.time() >= look:
                 look = loop.time() + _LOOK_FOR_INCARNATIONS
-                try:
-                    async with asyncio.timeout(_LONGEST_ANSWER):
-                        await self._look_for_incarnations()
-                except Exception as error:  # broker or database are away: the next look will do
-                    log.info("incarnations_unknown", extra={"error": type(error).__name__})
+                if not await self._in_time(self._look_for_incarnations(), "incarnations"):
                     await self._hang_up()
             for lane in self._lanes:
                 if lane.is_deaf:
-                    await self._open_again(lane)
+                    log.error("lane_deaf", extra={"group": lane.subscriber.group_id})
+                    await self._in_time(self._open_again(lane), "ear", seconds=_DEAF_AFTER)
             await asyncio.sleep(_LOOK)
+
+    async def _in_time(self, look: Coroutine[Any, Any, None], at: str, *, seconds: float = _LONGEST_ANSWER) -> bool:
+        """False when broker or database are away: the next look will do."""
+        try:
+            async with asyncio.timeout(seconds):
+                await look
+        except Exception as error:
+            log.info("watch_failed", extra={"at": at, "error": type(error).__name__})
+            return False
+        return True
 
     async def _look_for_incarnations(self) -> None:
         if self._client is None:
@@ -263,16 +267,13 @@ class Bus:
                     continue
                 if before is not None:
                     log.warning("topic_made_anew", extra={"topic": where.topic, "partition": where.partition})
-                    await ear.begin_again(TopicPartition(*where))
+                # The first look, too: nobody can say of which incarnation it was that something was heard before it.
+                await ear.begin_again(TopicPartition(*where))
                 await rows.save_incarnation(connection, where.topic, where.partition, now)
 
     async def _open_again(self, lane: _Lane) -> None:
-        log.error("lane_deaf", extra={"group": lane.subscriber.group_id})
-        try:
-            await lane.subscriber.stop()
-            await lane.subscriber.start()
-        except (KafkaError, OSError) as error:
-            log.warning("broker_away", extra={"error": type(error).__name__})
+        await lane.subscriber.stop()
+        await lane.subscriber.start()
 
     async def _hang_up(self) -> None:
         client, self._client = self._client, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import struct
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.record.util import calc_crc32c
 
 from deploy.launcher import topics
 from deploy.launcher.layout import REPOSITORY, Layout
@@ -74,6 +76,36 @@ async def publish(kafka: str, records: Iterable[Record]) -> None:
         await producer.stop()
 
 
+class _Spoiled:
+    """A builder of a batch that writes a header's name in bytes that are no text, with the right checksum."""
+
+    def __init__(self, builder: Any) -> None:
+        self._builder = builder
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._builder, name)
+
+    def build(self) -> bytes:
+        """The batch: a checksum over all that follows it lies at byte 17."""
+        built = bytearray(bytes(self._builder.build()).replace(b"SPOILED!", b"\xff\xfe\xfd\xfc\xff\xfe\xfd\xfc"))
+        struct.pack_into(">I", built, 17, calc_crc32c(bytes(built[21:])))
+        return bytes(built)
+
+
+async def publish_spoiled(kafka: str, record: Record) -> None:
+    """Write a record with a header whose name is no text: no client of Java's could, another's may."""
+    producer: Any = AIOKafkaProducer(bootstrap_servers=kafka, acks="all")
+    await producer.start()
+    try:
+        batch = producer.create_batch()
+        headers = [*record.headers, ("SPOILED!", b"")]
+        batch.append(key=record.key, value=record.body, timestamp=0, headers=headers)
+        batch._builder = _Spoiled(batch._builder)
+        await (await producer.send_batch(batch, record.topic, partition=record.partition))
+    finally:
+        await producer.stop()
+
+
 async def everything(kafka: str, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
     """All records of a topic, by partition, in their order."""
     consumer: Any = AIOKafkaConsumer(
@@ -118,12 +150,35 @@ def is_in_order(versions: Sequence[int], last: int) -> bool:
     return reached == last
 
 
+async def is_committed(kafka: str, group: str, topic: Topic) -> bool:
+    """True when a group has committed the end of every partition that holds something."""
+    admin: Any = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    reader: Any = AIOKafkaConsumer(bootstrap_servers=kafka)
+    await admin.start()
+    await reader.start()
+    try:
+        ends = await reader.end_offsets([TopicPartition(topic.name, number) for number in range(PARTITIONS)])
+        committed = await admin.list_consumer_group_offsets(group)
+        return any(ends.values()) and all(
+            not end or (where in committed and committed[where].offset == end) for where, end in ends.items()
+        )
+    finally:
+        await reader.stop()
+        await admin.close()
+
+
 @asynccontextmanager
 async def a_process(
-    role: str, service: str, url: str, kafka: str, slot: int = 0
+    role: str, service: str, url: str, kafka: str, *, slot: int = 0, mutant: str = ""
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """``python -m tests.listening``, killed at the end if it still runs."""
-    environment = {"DATABASE_URL": url, "KAFKA_BOOTSTRAP_SERVERS": kafka, "SLOT": str(slot), "PATH": os.environ["PATH"]}
+    environment = {
+        "DATABASE_URL": url,
+        "KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "SLOT": str(slot),
+        "MUTANT": mutant,
+        "PATH": os.environ["PATH"],
+    }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.listening", role, service, env=environment, cwd=REPOSITORY
     )

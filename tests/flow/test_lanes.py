@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +20,7 @@ from shared.envelope import Heard, Record, stored_headers
 from shared.events import INTAKE, Service, SupplementReceived
 from shared.outbox import Relay
 from shared.store import Database
-from tests.flow.rough import ROUGH, a_process, figure, make_anew, publish, rough_servers
+from tests.flow.rough import ROUGH, a_process, figure, is_committed, make_anew, publish, publish_spoiled, rough_servers
 from tests.listening import Listener, emptied, listening, speak, told
 from tests.processes import until
 from tests.telling import Story, record_of
@@ -253,6 +255,25 @@ async def test_what_cannot_be_read_is_a_dead_letter_of_no_stream(
     assert done == Done("dismissed: no version was held by it")
 
 
+async def test_a_record_that_no_client_can_take_apart_is_passed_over_and_nobody_pays_for_it(
+    servers: Servers, database: Database
+) -> None:
+    """aiokafka raises in the middle of a poll and forgets what it had drained from the other partitions."""
+    stories, spoiled = [a_story(20) for _ in range(24)], Story()
+    records = copies(stories)
+
+    async with listening_to(servers, database) as ear:
+        await publish(servers.kafka, records[:200])
+        await publish_spoiled(servers.kafka, record_of(spoiled.received()))
+        await publish(servers.kafka, records[200:])
+        await _are_told(ear, stories)
+        letter = await ear.one_dead_letter()
+        await ear.hears_somebody_else()
+        await ear.is_through()
+
+    assert (letter.subject, letter.reason) == (None, "empty body")
+
+
 async def test_the_same_version_with_another_id_is_a_fork_and_goes_on(servers: Servers, database: Database) -> None:
     story = a_story(2)
     fork = replace(story.said[0], id="01900000-0000-7000-8000-000000000001")
@@ -373,27 +394,96 @@ async def test_a_broker_that_is_killed_and_comes_back_loses_nothing(servers: Ser
         await ear.is_through()
 
 
+async def test_a_batch_that_takes_longer_than_a_poll_may_is_wound_back_and_keeps_its_order(
+    servers: Servers, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lanes, "_POLL_INTERVAL", 12.0)
+    stories = [a_story(5) for _ in range(10)]
+    away = [ConnectionRefusedError()]
+
+    async with listening_to(servers, database, Listener(fails=lambda _: away[0] if away else None)) as ear:
+        await publish(servers.kafka, copies(stories)[:20])
+        await until(lambda: any(lane.busy for lane in ear.bus._lanes), "a batch is in flight")
+        await publish(servers.kafka, copies(stories)[20:])
+        await until(lambda: "batch_wound_back" in caplog.messages, "it is wound back")
+        away.clear()
+        await _are_told(ear, stories)
+        assert await ear.dead() == []
+        await ear.is_through()
+
+
+async def test_a_bus_that_is_stopped_in_the_middle_of_a_batch_loses_and_doubles_nothing(
+    servers: Servers, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "_GRACE", 0.5)
+    stories = [a_story(5) for _ in range(20)]
+    away = [ConnectionRefusedError()]
+
+    async with listening_to(servers, database, Listener(fails=lambda h: away[0] if h.version == 3 else None)) as ear:
+        await publish(servers.kafka, copies(stories))
+        await until(lambda: any(lane.busy for lane in ear.bus._lanes), "a batch is in flight")
+    async with listening_to(servers, database) as ear:
+        await _are_told(ear, stories)
+        assert await ear.dead() == []
+        await ear.is_through()
+
+
+async def test_an_ear_that_went_deaf_is_opened_again(
+    servers: Servers, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka's coordination can end by an unforeseen error; then polling fails for ever, and nobody would notice."""
+    monkeypatch.setattr(lanes, "_DEAF_AFTER", 2.0)
+    stories = [a_story(3) for _ in range(30)]
+
+    async with listening_to(servers, database) as ear:
+        for lane in ear.bus._lanes:
+            assert lane.ear is not None
+            lane.ear._consumer._coordinator._coordination_task.cancel()
+        await until(lambda: ear.bus.is_deaf, "it is deaf")
+        await publish(servers.kafka, copies(stories))
+        await _are_told(ear, stories)
+        await until(lambda: not ear.bus.is_deaf, "it hears again")
+        await ear.is_through()
+
+
 async def _are_told(ear: Ear, stories: Sequence[Story], *, seconds: float = 120) -> None:
     for story in stories:
         await ear.hears(story, *range(1, len(story.said) + 1), seconds=seconds)
 
 
+@pytest.mark.parametrize("mutant", ["", "no-incarnations"], ids=["real", "mutant"])
 async def test_a_topic_made_anew_and_filled_beyond_the_position_is_heard_from_its_beginning(
-    servers: Servers, made: Databases, database: Database
+    servers: Servers, made: Databases, database: Database, mutant: str
 ) -> None:
-    """Without a look at its incarnation, the hearer goes on at its old position and skips all that lies below."""
+    """The hearer stands still while it happens; afterwards its positions lie within the new topic, and what it did not
+    hear yet lies below them. The mutant does not ask for a topic's id, and skips it."""
     old, new = [a_story(3) for _ in range(60)], [a_story(3) for _ in range(60)]
+    login = made.login["reporting"]
 
-    async with listening_to(servers, database) as ear:
+    async with a_process("ear", "reporting", login, servers.kafka, mutant=mutant) as hearer:
         await publish(servers.kafka, copies(old))
-        await _are_told(ear, old)
-        await ear.is_through()
+        await until(lambda: is_committed(servers.kafka, "reporting", INTAKE), "all is heard", seconds=60)
+        if not mutant:
+            await until(lambda: _incarnations(database), "the incarnation is known", seconds=60)
+        os.kill(hearer.pid, signal.SIGSTOP)
         await make_anew(servers.kafka, [INTAKE])
-        # what was not heard yet comes first, so that the old positions lie behind it
         await publish(servers.kafka, [*copies(new), *copies(old)])
-        await _are_told(ear, new)
-        await _are_told(ear, old)
-        await ear.is_through()
+        os.kill(hearer.pid, signal.SIGCONT)
+        await until(lambda: is_committed(servers.kafka, "reporting", INTAKE), "all is heard again", seconds=60)
+
+        async def all_new_are_told() -> bool:
+            async with database.pool.acquire() as connection:
+                return all([len(await told(connection, story.subject)) == 3 for story in new])
+
+        if mutant:
+            assert not await all_new_are_told()
+        else:
+            await until(all_new_are_told, "what lay below the old positions is heard")
+
+
+async def _incarnations(database: Database) -> bool:
+    async with database.pool.acquire() as connection:
+        return bool(await connection.fetchval("SELECT count(*) >= 12 FROM incarnation WHERE topic = $1", INTAKE.name))
 
 
 async def test_a_topic_deleted_made_anew_and_published_again_under_a_running_hearer_ends_complete(
@@ -430,20 +520,17 @@ async def test_two_processes_of_one_service_rebalanced_under_load_deadlock_nothi
     records = copies(stories)
     step = len(records) // 4
 
-    def holds_half(ear: Ear) -> bool:
-        return 0 < sum(len(lane.ear.assignment()) for lane in ear.bus._lanes if lane.ear) < 24
-
     async with listening_to(servers, database) as ear:
         await publish(servers.kafka, records[:step])
         async with a_process("ear", "reporting", made.login["reporting"], servers.kafka, slot=1) as second:
-            await until(lambda: holds_half(ear), "the second has taken its share", seconds=60)
+            await until(lambda: 0 < _partitions(ear) < 24, "the second has taken its share", seconds=60)
             await publish(servers.kafka, records[step : 2 * step])
             second.terminate()
             await publish(servers.kafka, records[2 * step : 3 * step])
             await second.wait()
         async with a_process("ear", "reporting", made.login["reporting"], servers.kafka, slot=1) as again:
             await publish(servers.kafka, records[3 * step :])
-            await until(lambda: holds_half(ear), "it has its share again", seconds=60)
+            await until(lambda: 0 < _partitions(ear) < 24, "it has its share again", seconds=60)
             again.kill()  # its partitions come back when its session has run out
             await _are_told(ear, stories)
         await ear.is_through()
@@ -451,6 +538,33 @@ async def test_two_processes_of_one_service_rebalanced_under_load_deadlock_nothi
             assert await connection.fetchval(_DEADLOCKS) == 0
             assert await connection.fetchval("SELECT count(*) FROM told") == len(records)
         assert await ear.dead() == []
+
+
+async def test_a_process_that_stood_still_until_its_partitions_were_given_away_doubles_nothing_when_it_wakes(
+    servers: Servers, made: Databases, database: Database
+) -> None:
+    stories = [a_story(40) for _ in range(60)]
+    records = copies(stories)
+    half = len(records) // 2
+
+    async with listening_to(servers, database) as ear:
+        async with a_process("ear", "reporting", made.login["reporting"], servers.kafka, slot=1) as zombie:
+            await until(lambda: _partitions(ear) < 24, "the second has taken its share", seconds=60)
+            await publish(servers.kafka, records[:half])
+            os.kill(zombie.pid, signal.SIGSTOP)
+            await publish(servers.kafka, records[half:])
+            await until(lambda: _partitions(ear) == 24, "its partitions are given away", seconds=60)
+            await _are_told(ear, stories)
+            os.kill(zombie.pid, signal.SIGCONT)
+            await until(lambda: _partitions(ear) < 24, "it has its share again", seconds=60)
+            await ear.hears_somebody_else()
+        async with database.pool.acquire() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM told") == len(records) + 1
+        assert await ear.dead() == []
+
+
+def _partitions(ear: Ear) -> int:
+    return sum(len(lane.ear.assignment()) for lane in ear.bus._lanes if lane.ear)
 
 
 async def test_a_restart_with_everything_heard_shows_no_lag(servers: Servers, database: Database) -> None:

@@ -1,6 +1,7 @@
 """A relay or an ear as a process of its own, for tests that stop, suspend and kill it.
 
-``python -m tests.listening relay|ear SERVICE``; DATABASE_URL, KAFKA_BOOTSTRAP_SERVERS and SLOT in the environment.
+``python -m tests.listening relay|ear SERVICE``; DATABASE_URL, KAFKA_BOOTSTRAP_SERVERS and SLOT in the environment, and
+MUTANT, which takes a guard away so that a test can show what it is there for.
 """
 
 from __future__ import annotations
@@ -9,13 +10,21 @@ import asyncio
 import os
 import signal
 import sys
+from typing import Final
 
 from shared import telemetry
-from shared.bus import Bus
+from shared.bus import Bus, lanes
 from shared.events import Service
 from shared.outbox import Relay
 from shared.store import Database, open_pool
 from tests.listening.listener import Listener
+
+
+async def _no_incarnations(*_: object) -> dict[str, object]:
+    return {}
+
+
+_MUTANTS: Final = {"": {}, "no-incarnations": {"topic_ids": _no_incarnations}}
 
 
 async def main(role: str, service: Service) -> None:
@@ -36,5 +45,7 @@ async def main(role: str, service: Service) -> None:
 
 
 if __name__ == "__main__":
-    telemetry.start_logging("tests")
+    telemetry.start_logging("tests", "WARNING")
+    for name, mutant in _MUTANTS[os.environ["MUTANT"]].items():
+        setattr(lanes, name, mutant)
     asyncio.run(main(sys.argv[1], Service(sys.argv[2])))
