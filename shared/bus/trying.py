@@ -91,7 +91,8 @@ class Trying:
             await self._one(record, partial(self._hear, [record], with_parked=False))
         await self._set_aside()
         # What lay parked behind them was left alone, so that an error could only be theirs.
-        self.woken.tell(moved=(record.key.decode("utf-8", "replace") for record in records if record.key))
+        keys = (record.key.decode("utf-8", "replace") for record in records if record.key)
+        self.woken.tell(moved=(key for key in keys if key.isprintable()))
 
     async def states(self, records: Sequence[Record]) -> None:
         """Keep records of compacted topics. A guilty one is a dead letter that holds nothing. Raises as `events`."""

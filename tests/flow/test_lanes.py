@@ -14,7 +14,7 @@ import pytest
 from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
 from shared import outbox
-from shared.bus import Bus
+from shared.bus import Bus, lanes
 from shared.bus.parked import DeadLetter, Done, Parked, dead_letters, parked_records, redrive, void
 from shared.envelope import Heard, Record, stored_headers
 from shared.events import INTAKE, Service, SupplementReceived

@@ -416,6 +416,17 @@ async def test_of_several_parked_events_only_the_guilty_one_is_set_aside(databas
     assert await parked_counts(database) == (0, 0)
 
 
+async def test_a_key_that_no_database_keeps_does_not_come_to_the_sweep(database: Database) -> None:
+    guilty = a_story(1)
+    lane = trying(database, failing_on(guilty))
+    rubbish = Record("intake.dossier", 0, 0, b"a\x00b\xff", (), b"{}")
+
+    await lane.events([record_of(guilty.said[0]), rubbish])
+
+    assert lane.woken.moved == {guilty.subject}
+    assert len(await dead(database)) == 2
+
+
 async def test_an_event_that_was_parked_behind_a_batch_that_ran_one_by_one_goes_on_by_itself(
     database: Database,
 ) -> None:
