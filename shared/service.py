@@ -52,7 +52,7 @@ class Running:
                 await connection.fetchval("SELECT 1")
         except Exception:
             reasons.append("database_away")
-        if not self.hears:
+        if not self.hears or self.bus.is_deaf:
             reasons.append("broker_away")
         if self.bus.stopped:
             reasons.append("hearing_stopped")

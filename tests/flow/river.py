@@ -7,7 +7,7 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import asyncpg
@@ -22,6 +22,7 @@ from deploy.sample.calendars import vietnam_calendar
 from shared.calendar import to_data
 from shared.events import TOPICS
 from shared.seal import make_keys
+from tests.flow.spans import Spans, collected
 from tests.processes import until
 
 TOWN: Final = "000.00.99.H41"
@@ -47,6 +48,7 @@ class River:
     servers: Servers
     programs: dict[str, Program]
     client: httpx.AsyncClient
+    spans: Spans
     running: dict[str, Running] = field(default_factory=dict)
 
     def url(self, service: str, path: str) -> str:
@@ -190,7 +192,7 @@ def _procedures() -> list[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def flowing(layout: Layout, environment: Mapping[str, str] | None = None) -> AsyncIterator[River]:
+async def flowing(layout: Layout) -> AsyncIterator[River]:
     """A fresh river in its own folder; everything is ended and nothing is kept but the logs."""
     await stop_servers(layout)
     for folder in ("postgres", "kafka", "mail", "keys"):
@@ -204,8 +206,11 @@ async def flowing(layout: Layout, environment: Mapping[str, str] | None = None) 
         *(programs.service(name, layout, servers.kafka, servers.databases) for name in SERVICES),
         programs.door(layout),
     ]
-    async with httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_connections=64)) as client:
-        river = River(layout, servers, {program.name: program for program in made}, client)
+    limits = httpx.Limits(max_connections=64)
+    async with collected() as spans, httpx.AsyncClient(timeout=30, limits=limits) as client:
+        exporting = {"OTEL_EXPORTER_OTLP_ENDPOINT": spans.endpoint}
+        made = [replace(program, environment={**program.environment, **exporting}) for program in made]
+        river = River(layout, servers, {program.name: program for program in made}, client, spans)
         try:
             await asyncio.gather(*(river.start(program.name) for program in made[:-1]))
             await river.start("door")

@@ -1,4 +1,4 @@
-"""A citizen's data are found in no topic and no log, whatever form they might take there."""
+"""A citizen's data are found in no topic, no log and no span, whatever form they might take there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.events import TOPICS
 from tests.flow.river import WARD, WARD_DESK, WARD_PROCEDURE, River, command_id
+from tests.processes import until
 
 _NAME: Final = "Hoàng Canary Bích Ngọc"
 _MAIL: Final = "canary.bird@nowhere.example"
@@ -29,7 +30,7 @@ def _spellings(text: str) -> set[bytes]:
     return {one.encode() for one in plain} | {base64.b64encode(one.encode())[:-4] for one in plain}
 
 
-async def test_a_canary_is_found_in_no_topic_and_no_log(river: River) -> None:
+async def test_a_canary_is_found_in_no_topic_no_log_and_no_span(river: River) -> None:
     answer = await river.client.post(
         river.url("intake", "/intake/dossiers"),
         json={
@@ -50,6 +51,9 @@ async def test_a_canary_is_found_in_no_topic_and_no_log(river: River) -> None:
     topics = await _everything_on_topics(river.servers.kafka)
     assert answer.json()["id"].encode() in topics, "the topics were read"
     assert [spelling for spelling in canaries if spelling in topics] == []
+    await until(lambda: river.spans.hold(answer.json()["id"].encode()), "spans of the dossier are exported")
+    assert [spelling for spelling in canaries if river.spans.hold(spelling)] == []
+    assert not river.spans.hold(answer.json()["code"].encode()), "a trace carries the stream id, not the printed code"
     for log in sorted((river.layout.var / "log").glob("*.log*")):
         text = log.read_bytes()
         assert [spelling for spelling in canaries if spelling in text] == [], log.name
