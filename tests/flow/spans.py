@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 
 @dataclass(slots=True)
@@ -23,26 +24,29 @@ class Spans:
 
 @asynccontextmanager
 async def collected() -> AsyncIterator[Spans]:
-    """A receiver of OTLP over HTTP on a free port of the loopback."""
+    """A receiver of OTLP over HTTP on a free port of the loopback; in threads, so that no test's loop has its tasks."""
     received: list[bytes] = []
 
-    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while request := await reader.readuntil(b"\r\n\r\n"):
-                headers = dict(line.lower().split(b": ", 1) for line in request.split(b"\r\n")[1:] if b": " in line)
-                body = await reader.readexactly(int(headers.get(b"content-length", b"0")))
-                packed = headers.get(b"content-encoding") == b"gzip"
-                received.append(zlib.decompress(body, wbits=31) if packed else body)
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n")
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+    class Receiver(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
 
-    server = await asyncio.start_server(receive, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            packed = self.headers.get("Content-Encoding") == "gzip"
+            received.append(zlib.decompress(body, wbits=31) if packed else body)
+            self.send_response(200)
+            self.send_header("Content-Type", "application/x-protobuf")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Say nothing: the name is the standard library's."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, name="spans", daemon=True).start()
     try:
-        yield Spans(f"http://127.0.0.1:{port}", received)
+        yield Spans(f"http://127.0.0.1:{server.server_port}", received)
     finally:
-        server.close()
+        server.shutdown()
+        server.server_close()
