@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.launcher import topics
-from deploy.launcher.layout import REPOSITORY, Layout
+from deploy.launcher.layout import REPOSITORY
 from deploy.launcher.servers import start_servers, stop_servers
 from deploy.migrate import migrate_all
 from deploy.sample.calendars import vietnam_calendar
@@ -24,6 +24,7 @@ from shared.events import INTAKE, TOPICS, Topic
 from tests.bench.events import PROCEDURE, UNIT, produce
 from tests.bench.machine import described
 from tests.bench.sides import ALTERNATIVE_TOPIC, LIMIT_TOPIC
+from tests.layouts import BENCH
 
 _RUNS: Final = int(os.environ.get("BENCH_RUNS", "3"))
 _COUNT: Final = int(os.environ.get("BENCH_EVENTS", "60000"))
@@ -35,8 +36,7 @@ async def main() -> None:
     """Run every side in turn, several times, and print the table."""
     console = Console()
     console.print(described())
-    layout = Layout.of({}, folder=REPOSITORY / "var" / "bench", port=20080)
-    servers = await start_servers(layout)
+    servers = await start_servers(BENCH)
     await topics.create(servers.kafka, (*TOPICS, Topic(LIMIT_TOPIC), Topic(ALTERNATIVE_TOPIC)))
     await migrate_all(servers.databases.owner)
     owner = await asyncpg.connect(servers.databases.owner["routing"])
@@ -58,7 +58,7 @@ async def main() -> None:
                 )
     finally:
         await owner.close()
-        await stop_servers(layout)
+        await stop_servers(BENCH)
     _print(console, rates, cpu, rows)
 
 

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from deploy.launcher.layout import REPOSITORY, Layout
 from tests.flow.river import River, flowing
+from tests.layouts import FLOW
 
 
 @pytest.fixture(scope="session")
 async def river() -> AsyncIterator[River]:
     """Fresh stores, fresh topics, four services, the mail catcher and the front door, seeded."""
-    async with flowing(Layout.of({}, folder=REPOSITORY / "var" / "flow", port=19080)) as running:
+    async with flowing(FLOW) as running:
         await running.seed()
         yield running

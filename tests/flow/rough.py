@@ -8,25 +8,19 @@ import struct
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.record.util import calc_crc32c
 
 from deploy.launcher import topics
-from deploy.launcher.layout import REPOSITORY, Layout
+from deploy.launcher.layout import REPOSITORY
 from deploy.launcher.servers import Servers, start_servers, stop_servers
 from shared.envelope import Heard, Record, decode
 from shared.events import PARTITIONS, TOPICS, Topic
+from tests.layouts import ROUGH
 from tests.processes import until
-
-ROUGH: Final = Layout.of(
-    {},
-    folder=REPOSITORY / "var" / os.environ.get("LIENTHONG_ROUGH", "rough"),
-    port=int(os.environ.get("LIENTHONG_ROUGH_PORT", "18380")),
-)
-"""A folder and ports of their own; two sessions on one machine want two of them."""
 
 
 @asynccontextmanager

@@ -20,7 +20,8 @@ from shared.envelope import Heard, Record, stored_headers
 from shared.events import INTAKE, Service, SupplementReceived
 from shared.outbox import Relay
 from shared.store import Database
-from tests.flow.rough import ROUGH, a_process, figure, is_committed, make_anew, publish, publish_spoiled, rough_servers
+from tests.flow.rough import a_process, figure, is_committed, make_anew, publish, publish_spoiled, rough_servers
+from tests.layouts import ROUGH
 from tests.listening import Listener, emptied, listening, speak, told
 from tests.processes import until
 from tests.telling import Story, record_of

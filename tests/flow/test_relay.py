@@ -17,7 +17,8 @@ from shared import journal, outbox
 from shared.events import CONTACT, INTAKE, PARTITIONS, Service, SupplementReceived, Topic
 from shared.outbox import Relay
 from shared.store import Database
-from tests.flow.rough import ROUGH, a_process, everything, figure, is_in_order, make_anew, rough_servers, streams
+from tests.flow.rough import a_process, everything, figure, is_in_order, make_anew, rough_servers, streams
+from tests.layouts import ROUGH
 from tests.listening import emptied, listening, speak
 from tests.processes import until
 

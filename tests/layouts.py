@@ -1,0 +1,30 @@
+"""Folders and ports of the servers that tests start, for every kind of test one range of ports.
+
+LIENTHONG_TEST_PORT moves them all, so that two checkouts can test on one machine at the same time.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from deploy.launcher.layout import REPOSITORY, Layout
+
+_FIRST: Final = int(os.environ.get("LIENTHONG_TEST_PORT", "18080"))
+
+
+def _layout(name: str, offset: int) -> Layout:
+    return Layout.of({}, folder=REPOSITORY / "var" / name, port=_FIRST + offset)
+
+
+SHARED: Final = _layout("test", 0)
+"""PostgreSQL and Kafka for whoever leaves them as they are; they stay up between two runs."""
+
+ROUGH: Final = _layout("rough", 20)
+"""Servers that tests may kill."""
+
+FLOW: Final = _layout("flow", 40)
+"""The whole river."""
+
+BENCH: Final = _layout("bench", 60)
+"""For figures."""
