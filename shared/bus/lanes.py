@@ -32,7 +32,7 @@ from shared.bus.sweep import Sweep
 from shared.bus.trying import HearingStoppedError, Trying, Woken
 from shared.envelope import Record
 from shared.events import TOPIC_OF, Topic
-from shared.store import Database
+from shared.store import Database, end_standing_still
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ _LARGEST_FETCH: Final = 11 * 1024 * 1024
 _METADATA_AGE_MS: Final = 10_000
 _GRACE: Final = 8.0
 _LOOK: Final = 1.0
-_LOOK_FOR_INCARNATIONS: Final = 5.0
+_LOOK_AROUND: Final = 5.0
 _LONGEST_ANSWER: Final = 5.0
 _DEAF_AFTER: Final = 30.0
 
@@ -225,7 +225,7 @@ class Bus:
             self._stand_still(error)
 
     async def _watch(self) -> None:
-        """Measure lag, look for topics that were made anew, and open ears again that went deaf."""
+        """Measure lag, look for topics that were made anew and for holders that stand still, open deaf ears again."""
         loop = asyncio.get_running_loop()
         look = loop.time()
         while True:
@@ -233,7 +233,8 @@ class Bus:
                 if lane.ear is not None:
                     await self._in_time(lane.ear.measure(), "lag")
             if loop.time() >= look:
-                look = loop.time() + _LOOK_FOR_INCARNATIONS
+                look = loop.time() + _LOOK_AROUND
+                await self._in_time(self._end_standing_still(), "sessions")
                 if not await self._in_time(self._look_for_incarnations(), "incarnations"):
                     await self._hang_up()
             for lane in self._lanes:
@@ -270,6 +271,11 @@ class Bus:
                 # The first look, too: nobody can say of which incarnation it was that something was heard before it.
                 await ear.begin_again(TopicPartition(*where))
                 await rows.save_incarnation(connection, where.topic, where.partition, now)
+
+    async def _end_standing_still(self) -> None:
+        """Another process of this service may have been stopped in the middle of a batch, and keep its subjects."""
+        async with self.database.pool.acquire() as connection:
+            await end_standing_still(connection)
 
     async def _open_again(self, lane: _Lane) -> None:
         await lane.subscriber.stop()

@@ -35,6 +35,7 @@ def _query_rooms() -> list[tuple[str, list[str]]]:
         ("shared/journal", ["shared/journal"]),
         ("shared/outbox", ["shared/outbox"]),
         ("shared/bus", ["shared/bus"]),
+        ("shared/store", ["shared/store"]),
     ]
 
 

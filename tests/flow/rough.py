@@ -163,7 +163,7 @@ async def is_committed(kafka: str, group: str, topic: Topic) -> bool:
 
 @asynccontextmanager
 async def a_process(
-    role: str, service: str, url: str, kafka: str, *, slot: int = 0, mutant: str = ""
+    role: str, service: str, url: str, kafka: str, *, slot: int = 0, mutant: str = "", stands_still: str = ""
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """``python -m tests.listening``, killed at the end if it still runs."""
     environment = {
@@ -171,6 +171,7 @@ async def a_process(
         "KAFKA_BOOTSTRAP_SERVERS": kafka,
         "SLOT": str(slot),
         "MUTANT": mutant,
+        "STANDS_STILL": stands_still,
         "PATH": os.environ["PATH"],
     }
     process = await asyncio.create_subprocess_exec(

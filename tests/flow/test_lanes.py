@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+import psutil
 import pytest
 
 from deploy.launcher.postgres import Databases
@@ -562,6 +563,29 @@ async def test_a_process_that_stood_still_until_its_partitions_were_given_away_d
         async with database.pool.acquire() as connection:
             assert await connection.fetchval("SELECT count(*) FROM told") == len(records) + 1
         assert await ear.dead() == []
+
+
+async def test_a_process_that_stands_still_in_the_middle_of_a_statement_keeps_its_subjects_from_nobody(
+    servers: Servers, made: Databases, database: Database
+) -> None:
+    """Stopped while PostgreSQL waited for the rest of a COPY: no time limit of PostgreSQL ends such a session."""
+    stories = [a_story(3) for _ in range(60)]
+
+    async with a_process(
+        "ear", "reporting", made.login["reporting"], servers.kafka, slot=1, stands_still="copy"
+    ) as zombie:
+        await publish(servers.kafka, copies(stories))
+        await until(lambda: _is_stopped(zombie.pid), "it stands still", seconds=60)
+        async with listening_to(servers, database) as ear:
+            await _are_told(ear, stories)
+            await ear.is_through()
+            assert await ear.dead() == []
+    async with database.pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM told") == 3 * len(stories)
+
+
+def _is_stopped(pid: int) -> bool:
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
 
 
 def _partitions(ear: Ear) -> int:

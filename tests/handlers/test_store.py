@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -13,16 +14,20 @@ import pytest
 from deploy.launcher.layout import SERVICES, Layout
 from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
-from shared.store import Database, Migrations, Queries, connect, is_transient, migrate
+from shared.store import Database, Migrations, Queries, connect, end_standing_still, is_transient, migrate
 from shared.store.migrations import MigrationChangedError
 from shared.store.queries import parse
 from tests.listening import emptied, listening
+from tests.processes import until
 
 _TABLES = """
 SELECT tablename::text AS name, has_table_privilege(tablename, 'SELECT') AS may_read,
        has_table_privilege(tablename, 'INSERT') AND has_table_privilege(tablename, 'UPDATE') AS may_write
   FROM pg_tables WHERE schemaname = 'public'
 """
+
+
+_FEEDING = "SELECT wait_event = 'ClientRead' AND state = 'active' FROM pg_stat_activity WHERE pid = $1"
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +241,35 @@ async def test_deadlocks_lock_timeouts_and_lost_connections_are_tried_again(data
         assert is_transient(one.value)
     for error in (asyncpg.DeadlockDetectedError("x"), ConnectionRefusedError(), TimeoutError(), socket.gaierror()):
         assert is_transient(error)
+
+
+async def test_a_client_that_stands_still_in_the_middle_of_a_statement_keeps_nobody_waiting(database: Database) -> None:
+    """The idle time limit does not reach such a session; the same look leaves sessions alone that work or wait."""
+    feeding = asyncio.Event()
+
+    async def stands_still() -> AsyncIterator[bytes]:
+        feeding.set()
+        await asyncio.Event().wait()
+        yield b""
+
+    async with database.pool.acquire() as connection, database.pool.acquire() as observer, observer.transaction():
+        await observer.execute("INSERT INTO stream (subject) VALUES ('b')")
+        await connection.execute("BEGIN")
+        await connection.execute("INSERT INTO stream (subject) VALUES ('a')")
+        copying = asyncio.create_task(connection.copy_to_table("stream", source=stands_still(), columns=["subject"]))
+        await feeding.wait()
+        async with database.pool.acquire() as third:
+
+            async def is_seen() -> bool:
+                return bool(await third.fetchval(_FEEDING, connection.get_server_pid()))
+
+            await until(is_seen, "the session waits for its client")
+            assert await end_standing_still(third, timedelta(hours=1)) == 0
+            assert await end_standing_still(third, timedelta(0)) == 1
+            await third.execute("INSERT INTO stream (subject) VALUES ('a')")
+        assert await observer.fetchval("SELECT count(*) FROM stream") == 2
+        copying.cancel()
+        await asyncio.gather(copying, return_exceptions=True)
 
 
 async def test_what_would_fail_for_ever_is_not_tried_again(database: Database) -> None:

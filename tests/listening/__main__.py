@@ -1,7 +1,8 @@
 """A relay or an ear as a process of its own, for tests that stop, suspend and kill it.
 
 ``python -m tests.listening relay|ear SERVICE``; DATABASE_URL, KAFKA_BOOTSTRAP_SERVERS and SLOT in the environment, and
-MUTANT, which takes a guard away so that a test can show what it is there for.
+MUTANT, which takes a guard away so that a test can show what it is there for. STANDS_STILL=copy stops an ear for good
+in the middle of its first COPY.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ async def _no_incarnations(*_: object) -> dict[str, object]:
 _MUTANTS: Final = {"": {}, "no-incarnations": {"topic_ids": _no_incarnations}}
 
 
+def _stand_still() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 async def main(role: str, service: Service) -> None:
     """Carry or hear until SIGTERM."""
     url, kafka = os.environ["DATABASE_URL"], os.environ["KAFKA_BOOTSTRAP_SERVERS"]
@@ -38,7 +43,10 @@ async def main(role: str, service: Service) -> None:
         carrying.cancel()
         return
     database = Database(await open_pool(url, name=f"tests {service}", smallest=1, largest=6))
-    bus = Bus(Listener(service).hearer(), database, kafka, slot=int(os.environ["SLOT"]))
+    listener = (
+        Listener(service, feeding=_stand_still) if os.environ.get("STANDS_STILL") == "copy" else Listener(service)
+    )
+    bus = Bus(listener.hearer(), database, kafka, slot=int(os.environ["SLOT"]))
     await bus.start()
     await stop.wait()
     await bus.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from shared import journal
@@ -24,16 +24,21 @@ def _never(_: Heard) -> None:
     return None
 
 
+def _nothing() -> None:
+    return None
+
+
 @dataclass(slots=True)
 class Listener:
     """Hears what intake and routing say. ``fails`` and ``waits`` are asked for every event; ``answers`` says something
-    because of every dossier that came in."""
+    because of every dossier that came in, ``feeding`` is called in the middle of every COPY."""
 
     service: Service = Service.REPORTING
     types: frozenset[type[Event]] = frozenset({DossierReceived, SupplementReceived, StageStarted, ProcedurePublished})
     fails: Callable[[Heard], Exception | None] = _never
     waits: Callable[[Heard], str | None] = _never
     answers: bool = False
+    feeding: Callable[[], None] = _nothing
     states: dict[Topic, HearStates] = field(default_factory=dict)
 
     def hearer(self) -> Hearer:
@@ -50,15 +55,17 @@ class Listener:
         waiting = {(one.heard.subject, one.heard.source, one.heard.version) for one in decided.waiting}
         await tx.copy_records_to_table(
             "told",
-            records=[
-                (one.subject, one.source.value, one.version, one.type)
-                for one in events
-                if (one.subject, one.source, one.version) not in waiting
-            ],
+            records=self._fed(one for one in events if (one.subject, one.source, one.version) not in waiting),
             columns=("subject", "source", "version", "type"),
         )
         await journal.announce(tx, self.service, locked, decided.sayings)
         return decided.waiting
+
+    def _fed(self, events: Iterable[Heard]) -> Iterator[tuple[str, str, int, str]]:
+        """Asked for row by row, while PostgreSQL waits for what is copied."""
+        self.feeding()
+        for one in events:
+            yield one.subject, one.source.value, one.version, one.type
 
     def _decide(self, state: int | None, heard: Heard, _: None) -> Decision[int]:
         error = self.fails(heard)
