@@ -180,13 +180,14 @@ class Bus:
 
         @lane.subscriber  # type: ignore[untyped-decorator]
         async def hear(records: tuple[ConsumerRecord[bytes, bytes], ...]) -> None:
-            if lane.ear is not None:
+            ear = lane.ear  # it is gone from the lane when the bus stops meanwhile
+            if ear is not None:
                 lane.busy = True
                 try:
-                    await self._heed(lane, lane.ear, records)
+                    await self._heed(lane, ear, records)
                 finally:
                     lane.busy = False
-                    lane.ear.alive = asyncio.get_running_loop().time()
+                    ear.alive = asyncio.get_running_loop().time()
 
     async def _heed(self, lane: _Lane, ear: Ear, raw: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         """Hear a polled batch to its end, or wind its partitions back. Never raises: FastStream would poll on."""
