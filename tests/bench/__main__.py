@@ -18,10 +18,9 @@ from deploy.launcher import topics
 from deploy.launcher.layout import REPOSITORY
 from deploy.launcher.servers import start_servers, stop_servers
 from deploy.migrate import migrate_all
-from deploy.sample.calendars import vietnam_calendar
 from shared.calendar import to_data
 from shared.events import INTAKE, TOPICS, Topic
-from tests.bench.events import PROCEDURE, UNIT, produce
+from tests.bench.events import PROCEDURE, UNIT, office, produce
 from tests.bench.machine import described
 from tests.bench.sides import ALTERNATIVE_TOPIC, LIMIT_TOPIC
 from tests.layouts import BENCH
@@ -66,7 +65,7 @@ async def _prepare(owner: asyncpg.Connection[asyncpg.Record]) -> None:
     await owner.execute(
         f"TRUNCATE bench_limit, unit, calendar, procedure, parked, dead_letter, {', '.join(_ROUTING_TABLES)}"
     )
-    calendar = json.dumps(to_data(vietnam_calendar("office", version=1, first_year=2016, last_year=2030)))
+    calendar = json.dumps(to_data(office()))
     await owner.execute("INSERT INTO calendar VALUES ('office', 1, $1)", calendar)
     for code, level, parent in (("000.00.99.H41", "town", None), (UNIT, "commune", "000.00.99.H41")):
         await owner.execute(

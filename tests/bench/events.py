@@ -1,8 +1,13 @@
-"""The same bytes for every side: DossierReceived of dossiers that nobody heard of before, on intake's topic."""
+"""The same bytes for every side: DossierReceived of dossiers that nobody heard of before, on intake's topic.
+
+No two are alike: each came in at its own instant of a year, in office hours or not, under one of many terms, and was
+promised by the calendar. Nothing that remembers one dossier's arithmetic helps with the next.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import defaultdict
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
@@ -10,29 +15,41 @@ from typing import Any, Final
 import uuid_utils
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from shared.calendar import Term, TermUnit
+from deploy.sample.calendars import vietnam_calendar
+from shared.calendar import Term, TermUnit, WorkingCalendar, due_of_term
 from shared.envelope import Envelope, headers_of
 from shared.events import INTAKE, Channel, DossierReceived, Service
 from shared.journal import shard_of
 
 UNIT: Final = "000.01.99.H41"
 PROCEDURE: Final = "1.001776"
-_RECEIVED: Final = datetime(2026, 3, 2, 9, 0, tzinfo=timezone(timedelta(hours=7)))
+_FIRST: Final = datetime(2026, 1, 5, tzinfo=timezone(timedelta(hours=7)))
+_YEAR: Final = timedelta(days=330) // timedelta(microseconds=1)
+_LONGEST_TERM: Final = 40
 _SAMPLED_OF: Final = 100
 """One trace in a hundred is recorded, as a busy town would have it."""
 
 
-def _record(number: int) -> tuple[int, bytes, bytes, list[tuple[str, bytes]]]:
+def office() -> WorkingCalendar:
+    """The calendar by which every dossier of the bench is promised."""
+    return vietnam_calendar("office", version=1, first_year=2016, last_year=2030)
+
+
+def record_of(number: int, calendar: WorkingCalendar) -> tuple[int, bytes, bytes, list[tuple[str, bytes]]]:
+    """Partition, key, body and headers of the dossier of a number; the same number is the same matter every time."""
+    chance = random.Random(number)
+    received = _FIRST + timedelta(microseconds=chance.randrange(_YEAR))
+    term = Term(chance.randrange(1, _LONGEST_TERM), chance.choice((TermUnit.WORKING_DAY, TermUnit.CALENDAR_DAY)))
     subject = str(uuid_utils.uuid7())
     event = DossierReceived(
-        code=f"{UNIT}-260302-{number:06}",
+        code=f"{UNIT}-{received:%y%m%d}-{number:06}",
         procedure=PROCEDURE,
         procedure_version=1,
         unit=UNIT,
         unit_version=1,
         channel=Channel.DESK,
-        term=Term(10, TermUnit.WORKING_DAY),
-        promise=_RECEIVED + timedelta(days=14, hours=8),
+        term=term,
+        promise=due_of_term(calendar, received, term),
         calendar="office",
         calendar_version=1,
         contact_version=1,
@@ -44,8 +61,8 @@ def _record(number: int) -> tuple[int, bytes, bytes, list[tuple[str, bytes]]]:
         subject,
         1,
         "DossierReceived",
-        _RECEIVED,
-        _RECEIVED,
+        received,
+        received + timedelta(microseconds=chance.randrange(1, 5_000_000)),
         None,
         None,
         "desk-1",
@@ -67,8 +84,9 @@ async def produce(kafka: str, topic: str, count: int) -> dict[TopicPartition, in
         partitions = [TopicPartition(topic, partition) for partition in range(INTAKE.partitions)]
         begins = await _ends(kafka, partitions)
         by_partition: dict[int, list[Any]] = defaultdict(list)
+        calendar = office()
         for number in range(count):
-            by_partition[(record := _record(number))[0]].append(record)
+            by_partition[(record := record_of(number, calendar))[0]].append(record)
         for partition, records in by_partition.items():
             await _send(producer, topic, partition, records)
         return begins
