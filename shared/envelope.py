@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from shared import events
@@ -25,18 +26,23 @@ LARGEST_BODY: Final = 1_000_000
 LONGEST_TEXT: Final = 200
 LATEST_VERSION: Final = 2**31 - 1
 
-_KNOWN: Final = {f"{TYPE_PREFIX}{name}": cls for name, cls in events.every_event().items()}
+# The validator itself: a tenth of reading an event would be pydantic's way to it.
+_READERS: Final[Mapping[str, Callable[[bytes], Event]]] = {
+    name: cls.__pydantic_validator__.validate_json for name, cls in events.every_event().items()
+}
+_KNOWN: Final = {f"{TYPE_PREFIX}{name}".encode(): name for name in _READERS}
 _SOURCES: Final = {f"/{service.value}".encode(): service for service in Service}
 _TOPICS: Final = {service: topic.name for service, topic in events.TOPIC_OF.items()}
-_TYPE: Final = re.compile(r"lienthong\.[A-Za-z][A-Za-z0-9]{0,79}", re.ASCII)
-_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_TYPE: Final = re.compile(rb"lienthong\.[A-Za-z][A-Za-z0-9]{0,79}")
+_ID: Final = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 # Business times lie between the first entry that a stream can have (see the journal) and what every database can hold.
-_YEARS: Final = range(1900, 9999)
+_FIRST_YEAR: Final = 1900
+_LAST_YEAR: Final = 9998
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+# What is made for every record is a Struct: as frozen as a dataclass, and made ten times as fast (decision 0020).
+class Record(Struct, frozen=True):
     """A Kafka record as it came, or as it lay parked. Kafka allows a header without a value."""
 
     topic: str
@@ -47,16 +53,14 @@ class Record:
     body: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """An event of the same subject that another was said because of."""
 
     source: Service
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Struct, frozen=True):
     """Identity, order and the two times of an event. ``type`` is the class's name without prefix."""
 
     id: str
@@ -72,8 +76,7 @@ class Envelope:
     traceparent: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Heard(Envelope):
+class Heard(Envelope, frozen=True):
     """An event with its envelope, as a hearer's rules see it."""
 
     event: Event
@@ -129,40 +132,23 @@ def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
 
 def decode(record: Record) -> Heard | UnknownWord | Malformed | Unreadable:
     """What a record says. Reasons name places and kinds, never a value: a body may hold what must not be logged."""
-    if not record.body:
+    body = record.body
+    if not body:
         return Unreadable("empty body")
-    if len(record.body) > LARGEST_BODY:
+    if len(body) > LARGEST_BODY:
         return Unreadable("oversized body")
-    envelope = _envelope(record)
-    if isinstance(envelope, Unreadable):
-        return envelope
-    cls = _KNOWN.get(f"{TYPE_PREFIX}{envelope.type}")
-    if cls is None:
-        return UnknownWord(envelope, f"type {envelope.type}")
-    if _says_nul(record.body):
-        return Malformed(envelope, "text with U+0000")
+    attributes = _attributes(record)
+    if isinstance(attributes, Unreadable):
+        return attributes
+    read = _READERS.get(attributes[4])
+    if read is None:
+        return UnknownWord(Envelope(*attributes), f"type {attributes[4]}")
+    if _says_nul(body):
+        return Malformed(Envelope(*attributes), "text with U+0000")
     try:
-        event = cls.model_validate_json(record.body)
+        return Heard(*attributes, read(body))
     except ValidationError as error:
-        return _refused(envelope, error)
-    return _heard(envelope, event)
-
-
-def _heard(envelope: Envelope, event: Event) -> Heard:
-    return Heard(
-        envelope.id,
-        envelope.source,
-        envelope.subject,
-        envelope.version,
-        envelope.type,
-        envelope.time,
-        envelope.recorded,
-        envelope.cause,
-        envelope.origin,
-        envelope.actor,
-        envelope.traceparent,
-        event,
-    )
+        return _refused(Envelope(*attributes), error)
 
 
 def _refused(envelope: Envelope, error: ValidationError) -> UnknownWord | Malformed:
@@ -174,31 +160,57 @@ def _refused(envelope: Envelope, error: ValidationError) -> UnknownWord | Malfor
     return Malformed(envelope, f"{where}: {first['type']}")
 
 
-def _envelope(record: Record) -> Envelope | Unreadable:
+# The fields of an envelope, in their order: the event joins them without a copy of an envelope in between.
+_Attributes: TypeAlias = tuple[
+    str, Service, str, int, str, datetime, datetime, Cause | None, str | None, str | None, str | None
+]
+
+
+def _attributes(record: Record) -> _Attributes | Unreadable:
     headers = {name: value for name, value in record.headers if value is not None}
-    for name in _NEEDED:
-        if name not in headers:
-            return Unreadable(f"missing header {name}")
-    if headers["ce_specversion"] != b"1.0":
+    try:
+        version, kind, source, key = (
+            headers["ce_specversion"],
+            headers["ce_type"],
+            _SOURCES.get(headers["ce_source"]),
+            headers["ce_subject"],
+        )
+        number, time, recorded, ident = (
+            headers["ce_streamversion"],
+            headers["ce_time"],
+            headers["ce_recordedtime"],
+            headers["ce_id"],
+        )
+    except KeyError:
+        return Unreadable(f"missing header {next(name for name in _NEEDED if name not in headers)}")
+    if version != b"1.0":
         return Unreadable("ce_specversion is not 1.0")
-    source = _SOURCES.get(headers["ce_source"])
     if source is None:
         return Unreadable("unknown source")
     if _TOPICS.get(source) != record.topic:
         return Unreadable("source does not speak on this topic")
-    if record.key != headers["ce_subject"]:
+    if record.key != key:
         return Unreadable("key is not the subject")
+    origin, actor = headers.get("ce_origin"), headers.get("ce_actor")
     try:
-        envelope = _read(source, headers)
+        attributes: _Attributes = (
+            _ident(ident),
+            source,
+            _plain(key),
+            int(number),
+            _KNOWN.get(kind) or _type(kind),
+            datetime.fromisoformat(time.decode("ascii")),
+            datetime.fromisoformat(recorded.decode("ascii")),
+            _cause(headers) if "ce_causesource" in headers else None,
+            _plain(origin) if origin else None,
+            _plain(actor) if actor else None,
+            _traceparent(headers),
+        )
     except ValueError:  # UnicodeDecodeError is one, too
         return Unreadable("a header that cannot be read")
-    if (
-        not 1 <= envelope.version <= LATEST_VERSION
-        or not _is_usable(envelope.time)
-        or not _is_usable(envelope.recorded)
-    ):
+    if not 1 <= attributes[3] <= LATEST_VERSION or not _is_usable(attributes[5]) or not _is_usable(attributes[6]):
         return Unreadable("a header out of range")
-    return envelope
+    return attributes
 
 
 _NEEDED: Final = (
@@ -213,30 +225,20 @@ _NEEDED: Final = (
 )
 
 
-def _read(source: Service, headers: Mapping[str, bytes]) -> Envelope:
-    """The attributes as values. ValueError when one of them cannot be read."""
-    kind = headers["ce_type"].decode("ascii")
-    ident = headers["ce_id"].decode("ascii").lower()
-    if not _TYPE.fullmatch(kind) or not _ID.fullmatch(ident):
-        raise ValueError("type or id")
-    return Envelope(
-        ident,
-        source,
-        _plain(headers["ce_subject"]),
-        int(headers["ce_streamversion"]),
-        kind[len(TYPE_PREFIX) :],
-        datetime.fromisoformat(headers["ce_time"].decode("ascii")),
-        datetime.fromisoformat(headers["ce_recordedtime"].decode("ascii")),
-        _cause(headers),
-        _plain(headers["ce_origin"]) if headers.get("ce_origin") else None,
-        _plain(headers["ce_actor"]) if headers.get("ce_actor") else None,
-        _traceparent(headers),
-    )
+def _ident(value: bytes) -> str:
+    if not _ID.fullmatch(value):
+        raise ValueError("id")
+    return value.decode("ascii").lower()
 
 
-def _cause(headers: Mapping[str, bytes]) -> Cause | None:
-    if "ce_causesource" not in headers:
-        return None
+def _type(value: bytes) -> str:
+    """The name in a type that this release does not know."""
+    if not _TYPE.fullmatch(value):
+        raise ValueError("type")
+    return value.decode("ascii")[len(TYPE_PREFIX) :]
+
+
+def _cause(headers: Mapping[str, bytes]) -> Cause:
     source = _SOURCES.get(headers["ce_causesource"])
     version = int(headers.get("ce_causeversion", b""))
     if source is None or not 1 <= version <= LATEST_VERSION:
@@ -246,8 +248,8 @@ def _cause(headers: Mapping[str, bytes]) -> Cause | None:
 
 def _traceparent(headers: Mapping[str, bytes]) -> str | None:
     # A trace that cannot be read is no reason to refuse an event.
-    text = headers.get("traceparent", b"").decode("ascii", "replace")
-    return text if _TRACEPARENT.fullmatch(text) else None
+    value = headers.get("traceparent", b"")
+    return value.decode("ascii") if _TRACEPARENT.fullmatch(value) else None
 
 
 def _plain(value: bytes) -> str:
@@ -258,7 +260,7 @@ def _plain(value: bytes) -> str:
 
 
 def _is_usable(time: datetime) -> bool:
-    return time.tzinfo is not None and time.year in _YEARS
+    return time.tzinfo is not None and _FIRST_YEAR <= time.year <= _LAST_YEAR
 
 
 def _says_nul(body: bytes) -> bool:

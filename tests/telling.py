@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import uuid_utils
 
 from shared.calendar import Term, TermUnit
-from shared.envelope import Cause, Envelope, Heard, Record, headers_of
+from shared.envelope import Cause, Heard, Record, headers_of
 from shared.events import (
     TOPIC_OF,
     CalendarPublished,
@@ -136,13 +136,12 @@ def a_calendar(zone: str = "Asia/Ho_Chi_Minh") -> Heard:
 
 def record_of(one: Heard, offset: int = 0) -> Record:
     """The record that brings an event."""
-    envelope = Envelope(*(getattr(one, each.name) for each in fields(Envelope)))
     return Record(
         TOPIC_OF[one.source].name,
         shard_of(one.subject),
         offset,
         one.subject.encode(),
-        tuple(headers_of(envelope)),
+        tuple(headers_of(one)),
         one.event.model_dump_json(exclude_defaults=True).encode(),
     )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from services.notification import store
@@ -272,4 +272,5 @@ def hearer() -> Hearer:
         frozenset(HEARS) | {ProcedurePublished, UnitPublished},
         hear,
         states={CONTACT: hear_contacts},
+        opens={DossierReceived: 0},
     )

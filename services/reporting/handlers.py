@@ -52,13 +52,14 @@ from shared.store import Database, Transaction
 # --- hearing -------------------------------------------------------------------------------------------------------
 
 
-async def hear(tx: Transaction, _: dict[str, Stream], events: Sequence[Heard]) -> list[Waiting]:
+async def hear(tx: Transaction, locked: dict[str, Stream], events: Sequence[Heard]) -> list[Waiting]:
     """Load every dossier that the batch touches, decide in order, save timelines and dossiers together."""
     await _keep_names(tx, events)
     of_dossiers = [one for one in events if type(one.event) in HEARS]
     if not of_dossiers:
         return []
-    known = await store.dossiers(tx, {one.subject for one in of_dossiers})
+    there = {one.subject for one in of_dossiers if not locked[one.subject].is_new}
+    known = await store.dossiers(tx, there) if there else {}
     decided = decide_all(known, of_dossiers, HEARS, None)
     # What waits is heard another time, and only then belongs in the timeline; what changed nothing belongs there now.
     waits = {(one.heard.subject, one.heard.source, one.heard.version) for one in decided.waiting}
@@ -221,4 +222,4 @@ HEARS: Final[Hears[Dossier, None]] = {
 def hearer() -> Hearer:
     """The whole of what reporting listens to: the table above, and what things are called."""
     names: frozenset[type[Event]] = frozenset({ProcedurePublished, CalendarPublished, UnitPublished})
-    return Hearer(Service.REPORTING, names.union(HEARS), hear)
+    return Hearer(Service.REPORTING, names.union(HEARS), hear, opens={DossierReceived: 0})

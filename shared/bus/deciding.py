@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeAlias, TypeVar
 
+from msgspec import Struct
+
 from shared.envelope import Cause, Heard
 from shared.events import Event
 from shared.journal import Saying
@@ -15,16 +17,14 @@ S = TypeVar("S")
 K = TypeVar("K")
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(Struct, frozen=True):
     """An event that a decision wants announced; ``time`` None means the time of what was heard."""
 
     event: Event
     time: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decided(Generic[S]):
+class Decided(Struct, Generic[S], frozen=True):
     """The new state, and what is to be announced."""
 
     state: S

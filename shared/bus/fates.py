@@ -14,8 +14,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.envelope import Envelope, Heard, Malformed, Record, UnknownWord, Unreadable
 from shared.events import Event, Service
@@ -25,8 +28,7 @@ Stream: TypeAlias = tuple[str, Service]
 _RIVER: Final = {service: place for place, service in enumerate(Service)}
 
 
-@dataclass(frozen=True, slots=True)
-class LastHeard:
+class LastHeard(Struct, frozen=True):
     """How far a stream was heard, and how much of it is parked."""
 
     version: int = 0
@@ -34,8 +36,10 @@ class LastHeard:
     parked: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+NOTHING_HEARD: Final = LastHeard()
+
+
+class Candidate(Struct, frozen=True):
     """A decoded record on its way to a fate; ``parked_id`` when it lay parked before, and then why and for what."""
 
     record: Record
@@ -99,10 +103,17 @@ def sort_out(
     Streams of one subject advance together, so that a cause that arrives in the same batch goes before its effect.
     """
     fates = Fates(last=dict(last))
-    queues: dict[str, dict[Stream, list[Candidate]]] = {}
+    of_subject: dict[str, list[Candidate]] = {}
     for candidate in candidates:
-        queues.setdefault(candidate.envelope.subject, {}).setdefault(candidate.stream, []).append(candidate)
-    for streams in queues.values():
+        of_subject.setdefault(candidate.envelope.subject, []).append(candidate)
+    for of_one in of_subject.values():
+        if len(of_one) == 1:
+            # Most subjects have one event in a batch: nothing to put in order, nothing that could move something else.
+            _alone(fates, of_one[0], hears, sources)
+            continue
+        streams: dict[Stream, list[Candidate]] = {}
+        for candidate in of_one:
+            streams.setdefault(candidate.stream, []).append(candidate)
         for queue in streams.values():
             if len(queue) > 1:
                 # What lay parked comes before its own repeat: if a hearer lets it wait again, it must not be the parked
@@ -112,6 +123,12 @@ def sort_out(
         # was received in the same batch) then meets what it builds on.
         _advance(fates, dict(sorted(streams.items(), key=_along_the_river)), hears, sources)
     return fates
+
+
+def _alone(fates: Fates, candidate: Candidate, hears: Collection[type[Event]], sources: Collection[Service]) -> None:
+    stream = candidate.stream
+    if _take(fates, stream, [candidate], hears, sources):
+        fates.park.append(_to_park(fates, stream, candidate, first=True))
 
 
 def _along_the_river(item: tuple[Stream, list[Candidate]]) -> int:
@@ -145,7 +162,7 @@ def _take(
 ) -> list[Candidate]:
     """Hear as much of a stream's queue as goes now; the rest comes back."""
     for place, candidate in enumerate(queue):
-        last = fates.last.get(stream, LastHeard())
+        last = fates.last.get(stream, NOTHING_HEARD)
         envelope = candidate.envelope
         if envelope.version <= last.version:
             _repeat(fates, candidate, last)
@@ -160,7 +177,7 @@ def _take(
         elif _cause_is_missing(fates, candidate.decoded, sources):
             return queue[place:]
         else:
-            fates.last[stream] = replace(last, version=envelope.version, event_id=envelope.id)
+            fates.last[stream] = LastHeard(envelope.version, envelope.id, last.parked)
             _settle(fates, candidate)
             fates.taken.append(candidate)
             if type(candidate.decoded.event) in hears:
@@ -174,7 +191,7 @@ def _cause_is_missing(fates: Fates, heard: Heard, sources: Collection[Service]) 
     cause = heard.cause
     if cause is None or cause.source not in sources:
         return False
-    return fates.last.get((heard.subject, cause.source), LastHeard()).version < cause.version
+    return fates.last.get((heard.subject, cause.source), NOTHING_HEARD).version < cause.version
 
 
 def _repeat(fates: Fates, candidate: Candidate, last: LastHeard) -> None:
@@ -196,7 +213,7 @@ def _settle(fates: Fates, candidate: Candidate) -> None:
 
 def _to_park(fates: Fates, stream: Stream, candidate: Candidate, *, first: bool) -> ToPark:
     envelope, decoded = candidate.envelope, candidate.decoded
-    last = fates.last.get(stream, LastHeard()).version
+    last = fates.last.get(stream, NOTHING_HEARD).version
     if envelope.version > last + 1 or not first:
         return ToPark(candidate, f"gap: version {last + 1} is missing")
     if isinstance(decoded, UnknownWord):
@@ -237,7 +254,7 @@ def hold_back(
         fates.park.append(ToPark(candidate, reason, waits_for))
     ids = {(candidate.stream, candidate.envelope.version): candidate.envelope.id for candidate in kept}
     for stream, version in lowest.items():
-        known = before.get(stream, LastHeard())
+        known = before.get(stream, NOTHING_HEARD)
         ident = known.event_id if known.version == version - 1 else ids.get((stream, version - 1))
         fates.last[stream] = replace(known, version=version - 1, event_id=ident)
     fates.taken = kept

@@ -1,24 +1,39 @@
 """Hearing a batch: one transaction, one statement per step, keys ascending.
 
-Insert missing ``heard`` rows, lock them, sort out fates in memory, lock the subjects, *then* let the service load,
-decide, save and announce; at the end versions, parked and dead letters. A joined load under the lock would return new
-dossiers with old stages after a lock wait, because the statement's snapshot is older than the row that it waited for.
+Write or lock ``heard`` rows, sort out fates in memory, lock the subjects, *then* let the service load, decide, save and
+announce; at the end versions, parked and dead letters. A joined load under the lock would return new dossiers with old
+stages after a lock wait, because the statement's snapshot is older than the row that it waited for.
+
+A stream whose first version comes is new in all likelihood. Its row is written at once with what will have been heard
+if all goes well, which is its lock, too; what comes out differently is put right at the end.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import asyncpg
+from msgspec.structs import replace
 
 from shared import journal, telemetry
 from shared.bus import rows
 from shared.bus.deciding import Waiting
-from shared.bus.fates import Candidate, Fates, LastHeard, Stream, ToBury, hold_back, sort_out, unreadable
+from shared.bus.fates import (
+    NOTHING_HEARD,
+    Candidate,
+    Fates,
+    LastHeard,
+    Stream,
+    ToBury,
+    hold_back,
+    sort_out,
+    unreadable,
+)
 from shared.bus.rows import bury
 from shared.envelope import Heard, Record, Unreadable, decode
 from shared.events import TOPIC_OF, Event, Service, Topic
@@ -40,13 +55,15 @@ class Hearer:
     """What a service hears. ``hear`` loads, decides, saves and announces a batch, and returns what has to wait.
 
     ``states`` hears compacted topics: the highest version of a key wins, gaps are normal; it returns the keys under
-    which something may have been waiting for them.
+    which something may have been waiting for them. ``opens`` names the types with which a subject comes into being
+    here, and how many things are mostly said of it then.
     """
 
     service: Service
     types: frozenset[type[Event]]
     hear: Hear
     states: Mapping[Topic, HearStates] = field(default_factory=dict)
+    opens: Mapping[type[Event], int] = field(default_factory=dict)
 
     @property
     def sources(self) -> frozenset[Service]:
@@ -103,23 +120,25 @@ async def hear_batch(
             buried.append(unreadable(record, decoded))
         else:
             candidates.append(Candidate(record, decoded))
-    before = await rows.lock_heard(tx, _streams(hearer, candidates), again)
+    ears = await _lock(tx, hearer, candidates, again)
+    before = ears.before
     if with_parked:
         candidates.extend(await _parked_in_turn(tx, candidates, before, only))
     fates = sort_out(candidates, before, hearer.types, hearer.sources)
     heard: list[Heard] = [one.decoded for one in fates.hear if isinstance(one.decoded, Heard)]
     spans: list[telemetry.Span] = []
     if heard:
-        heard = [_traced(one, spans) for one in heard]
-        locked = await journal.lock(tx, {one.subject for one in heard})
+        heard = [_traced(one, spans) if telemetry.is_sampled(one.traceparent) else one for one in heard]
+        locked = await _lock_subjects(tx, hearer, heard, ears)
         waits = await hearer.hear(tx, locked, heard)
+        await journal.settle(tx, locked)
         if waits:
             by_stream: dict[Stream, dict[int, str | None]] = {}
             for one in waits:
                 by_stream.setdefault((one.heard.subject, one.heard.source), {})[one.heard.version] = one.waits_for
             hold_back(fates, by_stream, before)
     fates.bury.extend(buried)
-    await _save(tx, fates, before)
+    await _save(tx, fates, ears)
     if fates.forks:
         log.error("fork_found", extra={"service": hearer.service.value, "forks": fates.forks})
     return Heeded(
@@ -133,16 +152,55 @@ async def hear_batch(
     )
 
 
-def _streams(hearer: Hearer, candidates: Sequence[Candidate]) -> set[Stream]:
-    streams: set[Stream] = set()
+@dataclass(slots=True)
+class _Ears:
+    """The streams of a batch under lock: how far each was heard before, and what the rows hold of them now."""
+
+    before: dict[Stream, LastHeard]
+    written: dict[Stream, LastHeard]
+    new: set[str]
+
+
+async def _lock(tx: Transaction, hearer: Hearer, candidates: Sequence[Candidate], again: Sequence[str]) -> _Ears:
+    """Lock every stream that the batch touches, and every other one of its subjects."""
+    first: dict[Stream, LastHeard] = {}
+    others: set[Stream] = set()
+    sources = hearer.sources
     for candidate in candidates:
         envelope = candidate.envelope
-        streams.add((envelope.subject, envelope.source))
-        if envelope.cause is not None and envelope.cause.source in hearer.sources:
+        stream = (envelope.subject, envelope.source)
+        expected = first.get(stream, NOTHING_HEARD)
+        if envelope.version == expected.version + 1 and isinstance(candidate.decoded, Heard):
+            first[stream] = LastHeard(envelope.version, envelope.id)
+        elif expected is NOTHING_HEARD:
+            others.add(stream)
+        if envelope.cause is not None and envelope.cause.source in sources:
             # The cause's row is locked too, even before anything of it was heard: whoever hears the cause meanwhile
             # waits for us, and then finds what we parked for it (if our row is too new for his look, the sweep does).
-            streams.add((envelope.subject, envelope.cause.source))
-    return streams
+            others.add((envelope.subject, envelope.cause.source))
+    others.difference_update(first)
+    subjects = set(again)
+    if first and not await rows.open_heard(tx, first):
+        others.update(first)
+        first = {}
+    if len(sources) > 1:
+        # What lies parked of a new stream's subject lies in its other streams. With one source there are none.
+        subjects.update(subject for subject, _ in first)
+    before = await rows.lock_heard(tx, others, subjects)
+    new = {subject for subject, _ in first}.difference(subject for subject, _ in before.keys() - first.keys())
+    return _Ears({**before, **dict.fromkeys(first, NOTHING_HEARD)}, {**before, **first}, new)
+
+
+async def _lock_subjects(tx: Transaction, hearer: Hearer, heard: Sequence[Heard], ears: _Ears) -> dict[str, Locked]:
+    """Lock the subjects of what is heard; those that come into being by it are opened with what will be said."""
+    opening: dict[str, tuple[int, datetime]] = {}
+    for one in heard:
+        says = hearer.opens.get(type(one.event))
+        if says is not None and one.subject in ears.new:
+            opening.setdefault(one.subject, (says, one.time if says else journal.NOTHING_SAID_AT))
+    locked = await journal.open_new(tx, opening) if opening else {}
+    rest = {one.subject for one in heard}.difference(locked)
+    return {**locked, **await journal.lock(tx, rest)} if rest else locked
 
 
 async def _parked_in_turn(
@@ -164,8 +222,6 @@ async def _parked_in_turn(
 
 def _traced(heard: Heard, spans: list[telemetry.Span]) -> Heard:
     """A message is processed in its own trace: what is said because of it gets the processing span as its parent."""
-    if not telemetry.is_sampled(heard.traceparent):
-        return heard
     opened = telemetry.open_message_span(
         f"process {TOPIC_OF[heard.source].name}",
         heard.traceparent,
@@ -185,7 +241,7 @@ def _traced(heard: Heard, spans: list[telemetry.Span]) -> Heard:
     return replace(heard, traceparent=telemetry.traceparent_of(opened))
 
 
-async def _save(tx: Transaction, fates: Fates, before: Mapping[Stream, LastHeard]) -> None:
+async def _save(tx: Transaction, fates: Fates, ears: _Ears) -> None:
     for stream, count in (await rows.park(tx, fates.park)).items():
         last = fates.last[stream]
         fates.last[stream] = replace(last, parked=last.parked + count)
@@ -194,7 +250,10 @@ async def _save(tx: Transaction, fates: Fates, before: Mapping[Stream, LastHeard
         last = fates.last[stream]
         fates.last[stream] = replace(last, parked=last.parked - count)
     await bury(tx, fates.bury)
-    await rows.save_heard(tx, {stream: last for stream, last in fates.last.items() if before.get(stream) != last})
+    changed = {stream: last for stream, last in fates.last.items() if ears.written.get(stream) != last}
+    await rows.save_heard(tx, changed)
+    # Of a stream that is new nothing can be dead yet, unless this very batch buried it.
+    await rows.supersede(tx, fates.last if fates.bury else {stream: fates.last[stream] for stream in changed})
 
 
 async def set_aside(tx: Transaction, guilty: Sequence[Guilty]) -> None:
@@ -204,9 +263,9 @@ async def set_aside(tx: Transaction, guilty: Sequence[Guilty]) -> None:
     last = await rows.lock_heard(tx, streams, ())
     gone = await rows.unpark(tx, {one.parked_id for one in guilty if one.parked_id is not None})
     await bury(tx, dead)
-    await rows.save_heard(
-        tx, {stream: replace(last[stream], parked=last[stream].parked - count) for stream, count in gone.items()}
-    )
+    fewer = {stream: replace(last[stream], parked=last[stream].parked - count) for stream, count in gone.items()}
+    await rows.save_heard(tx, fewer)
+    await rows.supersede(tx, fewer)
 
 
 def _dead(guilty: Guilty) -> ToBury:

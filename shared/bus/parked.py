@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import asyncpg
+from msgspec.structs import replace
 
 from shared.bus import hearing, rows
 from shared.bus.hearing import Hearer, Heeded
@@ -182,7 +183,9 @@ async def void(database: Database, hearer: Hearer, ident: int, by: str, why: str
         if last.version + 1 != version:
             return NotDone("not_next", "it is not the next version of its stream: mend or void the earlier one first")
         await close_dead_letter(tx, ident, "voided", by, why)
-        await rows.save_heard(tx, {stream: replace(last, version=version, event_id=None)})
+        voided = {stream: replace(last, version=version, event_id=None)}
+        await rows.save_heard(tx, voided)
+        await rows.supersede(tx, voided)
     # What waits behind it may fail for reasons of its own: the void stands, and the sweep comes for the rest.
     try:
         async with database.transaction() as tx:

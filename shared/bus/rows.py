@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -19,6 +19,31 @@ from shared.store import Queries, Transaction
 log = logging.getLogger(__name__)
 
 _sql = Queries(Path(__file__).parent)
+
+_SERVICES: Final = {service.value: service for service in Service}
+
+
+async def open_heard(tx: Transaction, expected: Mapping[Stream, LastHeard]) -> bool:
+    """Lock streams of which most likely nothing was heard yet by writing their rows, ascending.
+
+    The rows hold what will have been heard if all goes as it mostly does, so that they need no lock and no update:
+    4 µs of PostgreSQL instead of 19. False when something was heard of one of them after all: then nothing is written.
+    """
+    ordered = sorted(expected.items(), key=_stream)
+    try:
+        async with tx.transaction():
+            await tx.copy_records_to_table(
+                "heard",
+                records=[(*stream, last.version, last.event_id) for stream, last in ordered],
+                columns=("subject", "source", "version", "event_id"),
+            )
+    except asyncpg.UniqueViolationError:
+        return False
+    return True
+
+
+def _stream(item: tuple[Stream, LastHeard]) -> Stream:
+    return item[0]
 
 
 async def lock_heard(
@@ -34,7 +59,7 @@ async def lock_heard(
         )
     rows = await tx.fetch(_sql["lock_heard"], sorted({subject for subject, _ in ordered} | set(subjects)))
     return {
-        (row["subject"], Service(row["source"])): LastHeard(
+        (row["subject"], _SERVICES[row["source"]]): LastHeard(
             row["version"], str(row["event_id"]) if row["event_id"] else None, row["parked"]
         )
         for row in rows
@@ -42,22 +67,31 @@ async def lock_heard(
 
 
 async def save_heard(tx: Transaction, changed: Mapping[Stream, LastHeard]) -> None:
-    """How far streams were heard now; open dead letters that this overtakes are superseded."""
+    """How far streams were heard now."""
     if not changed:
         return
-    ordered = sorted(changed.items(), key=lambda item: item[0])
-    subjects = [stream[0] for stream, _ in ordered]
-    sources = [stream[1].value for stream, _ in ordered]
-    versions = [last.version for _, last in ordered]
+    ordered = sorted(changed.items(), key=_stream)
     await tx.execute(
         _sql["save_heard"],
-        subjects,
-        sources,
-        versions,
+        [stream[0] for stream, _ in ordered],
+        [stream[1].value for stream, _ in ordered],
+        [last.version for _, last in ordered],
         [last.event_id for _, last in ordered],
         [last.parked for _, last in ordered],
     )
-    await tx.execute(_sql["supersede"], subjects, sources, versions)
+
+
+async def supersede(tx: Transaction, heard: Mapping[Stream, LastHeard]) -> None:
+    """Close open dead letters that what was heard now overtakes."""
+    if not heard:
+        return
+    ordered = sorted(heard.items(), key=_stream)
+    await tx.execute(
+        _sql["supersede"],
+        [stream[0] for stream, _ in ordered],
+        [stream[1].value for stream, _ in ordered],
+        [last.version for _, last in ordered],
+    )
 
 
 async def subjects_in_turn(tx: Transaction, before: Mapping[Stream, LastHeard]) -> list[str]:
@@ -137,7 +171,7 @@ async def unpark(tx: Transaction, ids: Collection[int]) -> dict[Stream, int]:
 def _counted(rows: Sequence[asyncpg.Record]) -> dict[Stream, int]:
     counts: dict[Stream, int] = {}
     for row in rows:
-        stream = (row["subject"], Service(row["source"]))
+        stream = (row["subject"], _SERVICES[row["source"]])
         counts[stream] = counts.get(stream, 0) + 1
     return counts
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
 
+import asyncpg
 import uuid_utils
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared import telemetry
 from shared.envelope import Cause
@@ -45,16 +48,32 @@ class VersionsLostError(Exception):
     """A locked stream is gone, or was raised by somebody without the lock: a fault of ours, not of an event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A subject under lock: how much was said of it, and the business time of the latest entry."""
+class Stream(Struct, frozen=True):
+    """A subject under lock: how much was said of it, and the business time of the latest entry.
+
+    ``ahead`` is what its row was written to hold when the subject was opened, in the expectation that this is said.
+    """
 
     version: int
     last_time: datetime
+    ahead: Stream | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """The subject came into being in this transaction: nothing of it can be in the store."""
+        return self.ahead is not None
+
+    @property
+    def is_written(self) -> bool:
+        """Its row holds this already."""
+        return self.ahead is not None and (self.ahead.version, self.ahead.last_time) == (self.version, self.last_time)
 
 
-@dataclass(frozen=True, slots=True)
-class Saying:
+NOTHING_SAID_AT: Final = datetime(1900, 1, 1, tzinfo=UTC)
+"""The business time of a subject of which nothing was said: no entry lies before it."""
+
+
+class Saying(Struct, frozen=True):
     """Something to announce. ``time`` is when it happened; ``because`` names the event that it answers."""
 
     subject: str
@@ -79,6 +98,30 @@ async def lock(tx: Transaction, subjects: Iterable[str]) -> dict[str, Stream]:
     await tx.execute(_sql["add_streams"], wanted)
     rows = await tx.fetch(_sql["lock_streams"], wanted)
     return {row["subject"]: Stream(row["version"], row["last_time"]) for row in rows}
+
+
+async def open_new(tx: Transaction, expected: Mapping[str, tuple[int, datetime]]) -> dict[str, Stream]:
+    """Lock subjects that most likely have no row yet by writing one, ascending; empty when one of them had.
+
+    ``expected``: how much will have been said of each, and its latest time, if all goes as it mostly does. Written so
+    at once, a row needs no lock and no update: 3 µs of PostgreSQL instead of 17. `settle` puts right what came out
+    differently. Outside the transaction nobody sees a row before that.
+    """
+    try:
+        async with tx.transaction():
+            await tx.copy_records_to_table(
+                "stream",
+                records=[(subject, *expected[subject]) for subject in sorted(expected)],
+                columns=("subject", "version", "last_time"),
+            )
+    except asyncpg.UniqueViolationError:
+        return {}
+    return {subject: Stream(0, NOTHING_SAID_AT, Stream(*ahead)) for subject, ahead in expected.items()}
+
+
+async def settle(tx: Transaction, locked: Mapping[str, Stream]) -> None:
+    """Put right the rows of new subjects of which something else was said than was expected."""
+    await _raise_streams(tx, {subject: one for subject, one in locked.items() if one.is_new and not one.is_written})
 
 
 async def lock_known(tx: Transaction, subjects: Iterable[str]) -> dict[str, Stream]:
@@ -122,10 +165,16 @@ async def announce(tx: Transaction, service: Service, locked: dict[str, Stream],
             )
         )
         outbox.append((shard_of(saying.subject), saying.subject, version))
-        raised[saying.subject] = locked[saying.subject] = Stream(version, time)
+        raised[saying.subject] = locked[saying.subject] = Stream(version, time, stream.ahead)
     await tx.copy_records_to_table("journal", records=journal, columns=_JOURNAL_COLUMNS)
     # ids are drawn in this order while the subjects are locked: for one subject, id order is version order
     await tx.copy_records_to_table("outbox", records=outbox, columns=("shard", "aggregateid", "version"))
+    await _raise_streams(tx, {subject: stream for subject, stream in raised.items() if not stream.is_written})
+
+
+async def _raise_streams(tx: Transaction, raised: Mapping[str, Stream]) -> None:
+    if not raised:
+        return
     status = await tx.execute(
         _sql["raise_streams"],
         list(raised),

@@ -7,10 +7,11 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from shared.bus import Decided, Decision, Say, Unchanged, Waiting, WaitsFor, decide_all
 from shared.bus.deciding import Hears

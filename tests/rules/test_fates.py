@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shared.bus.fates import (
     Candidate,
@@ -40,7 +41,7 @@ def unknown(heard: Heard) -> Candidate:
 
 
 def _envelope(heard: Heard) -> Envelope:
-    return Envelope(*(getattr(heard, name) for name in Envelope.__slots__))
+    return Envelope(*(getattr(heard, name) for name in Envelope.__struct_fields__))
 
 
 def last(heard: Heard, parked: int = 0) -> dict[Stream, LastHeard]:

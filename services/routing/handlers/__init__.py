@@ -42,7 +42,8 @@ async def hear(
     mine = [one for one in events if type(one.event) in HEARS]
     if not mine:
         return []
-    journeys = await store.journeys(tx, {one.subject for one in mine})
+    there = {one.subject for one in mine if not locked[one.subject].is_new}
+    journeys = await store.journeys(tx, there) if there else {}
     received = [one.event for one in mine if isinstance(one.event, DossierReceived)]
     known = await known_for(
         tx,
@@ -81,4 +82,4 @@ def hearer(calendars: Calendars) -> Hearer:
     async def hear_all(tx: Transaction, locked: dict[str, Stream], events: Sequence[Heard]) -> list[Waiting]:
         return await hear(tx, calendars, locked, events)
 
-    return Hearer(Service.ROUTING, frozenset(HEARS) | {ProcedurePublished}, hear_all)
+    return Hearer(Service.ROUTING, frozenset(HEARS) | {ProcedurePublished}, hear_all, opens={DossierReceived: 1})
