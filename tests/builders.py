@@ -11,6 +11,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import uuid_utils
+from msgspec.structs import replace as replaced
 
 from deploy.sample.calendars import vietnam_calendar
 from services.intake import values as intake
@@ -171,7 +172,7 @@ def a_record(received: datetime | None = None) -> routing.Journey:
 
 def saved(journey: routing.Journey) -> routing.Journey:
     """A journey as it is loaded after it was saved."""
-    return replace(journey, unsaved=routing.Unsaved())
+    return replaced(journey, unsaved=routing.Unsaved())
 
 
 def after(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 from shared.calendar import WorkingCalendar
 from shared.events import Scope, StageRole
@@ -62,8 +64,8 @@ class Route:
     stages: tuple[Stage, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+# What is made for every event is a Struct (decision 0020).
+class Entry(Struct, frozen=True):
     """A line of the deadline ledger. ``seconds`` is working time: a budget (started) or a credit (resumed)."""
 
     number: int
@@ -77,8 +79,7 @@ class Entry:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Timer:
+class Timer(Struct, frozen=True):
     """The next rung of a clock; unique on (dossier, scope, run, rung, generation). Each clock has at most one.
 
     ``run`` is 0 for the dossier's own clock. A generation belongs to a due instant: what moves it makes the next one.
@@ -91,8 +92,7 @@ class Timer:
     fires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Unsaved:
+class Unsaved(Struct, frozen=True):
     """What a decision adds to the store besides the journey itself.
 
     ``clocks`` are set anew: their timers make way for ``timers``. A clock that is not named keeps its timer.
@@ -110,8 +110,7 @@ class Unsaved:
         return Unsaved((*self.entries, *entries), self.clocks | clocks, timers, self.is_new)
 
 
-@dataclass(frozen=True, slots=True)
-class Journey:
+class Journey(Struct, frozen=True):
     """Where a dossier is, who holds it, and how its clocks stand."""
 
     dossier: str
@@ -142,7 +141,7 @@ class Journey:
     supplements: int
     entries: int
     last_at: datetime
-    unsaved: Unsaved = field(default=Unsaved())
+    unsaved: Unsaved = Unsaved()
 
     @property
     def is_open(self) -> bool:

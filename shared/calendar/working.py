@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shared.calendar.hours import CalendarError, Hours, Season, Week, check_hours, check_seasons, check_week
-from shared.calendar.year import MICROSECOND, Year, instant_of, lay_out, ticks
+from shared.calendar.year import Span, Year, instant_of, join, lay_out, ticks, ticks_of
 
 FIRST_YEAR = 1900
 LAST_YEAR = 2200
@@ -34,6 +34,7 @@ class WorkingCalendar:
     worked_days: Mapping[date, Hours] = field(default_factory=dict)
     seasons: tuple[Season, ...] = ()
     _years: dict[int, Year] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _span: Span | None = field(default=None, init=False, repr=False, compare=False)
     _zone: ZoneInfo = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -135,13 +136,9 @@ class WorkingCalendar:
     def working_time(self, start: datetime, end: datetime) -> timedelta:
         """The office hours between two instants, exactly; negative when the end comes before the start."""
         a, b = ticks(start), ticks(end)
-        first, last = sorted((self.local(start).year, self.local(end).year))
-        # Each year answers for its own hours only, wherever the two instants lie, so the years simply add up.
-        worked = 0
-        for number in range(first, last + 1):
-            year = self._year(number)
-            worked += year.worked_by(b) - year.worked_by(a)
-        return timedelta(microseconds=worked)
+        self._reaching(a)
+        span = self._reaching(b)
+        return timedelta(0, 0, span.worked_by(b) - span.worked_by(a))
 
     def add_working_time(self, start: datetime, amount: timedelta) -> datetime:
         """The earliest instant by which this much has been worked since the start; the start itself for nothing.
@@ -149,31 +146,39 @@ class WorkingCalendar:
         Being the earliest, four hours from the opening end when the office closes for lunch, not when it opens again.
         Raises ValueError for a negative amount: going back from the close of a day is not the reverse of going there.
         """
-        left = _ticks_of(amount)
+        at, left = ticks(start), _ticks_of(amount)
         if left == 0:
-            return instant_of(ticks(start))
-        number = self.local(start).year
-        year = self._year(number)
-        left += year.worked_by(ticks(start))
-        while left > year.total:
-            left -= year.total
-            number += 1
-            year = self._year(number)
-        return instant_of(year.earliest_with(left))
+            return instant_of(at)
+        span = self._reaching(at)
+        left += span.worked_by(at)
+        while left > span.total:
+            span = self._laid_out(span.first, span.last + 1)
+        return instant_of(span.earliest_with(left))
 
     def subtract_working_time(self, end: datetime, amount: timedelta) -> datetime:
         """The latest instant from which this much is worked until the end: when a reminder is to be given."""
-        left = _ticks_of(amount)
+        at, left = ticks(end), _ticks_of(amount)
         if left == 0:
-            return instant_of(ticks(end))
-        number = self.local(end).year
-        year = self._year(number)
-        place = year.worked_by(ticks(end)) - left
-        while place < 0:
-            number -= 1
-            year = self._year(number)
-            place += year.total
-        return instant_of(year.latest_with(place))
+            return instant_of(at)
+        span = self._reaching(at)
+        while span.worked_by(at) < left:
+            span = self._laid_out(span.first - 1, span.last)
+        return instant_of(span.latest_with(span.worked_by(at) - left))
+
+    def _reaching(self, at: int) -> Span:
+        """The years that were laid out so far, and all up to that of an instant."""
+        span = self._span
+        if span is not None and span.begins <= at < span.ends:
+            return span
+        number = self.local(instant_of(at)).year
+        self._year(number)  # an instant that no calendar reaches is refused before all years up to it are laid out
+        first, last = (span.first, span.last) if span is not None else (number, number)
+        return self._laid_out(min(first, number), max(last, number))
+
+    def _laid_out(self, first: int, last: int) -> Span:
+        span = join(first, [self._year(number) for number in range(first, last + 1)], self._zone)
+        object.__setattr__(self, "_span", span)
+        return span
 
     def _year(self, number: int) -> Year:
         year = self._years.get(number)
@@ -187,4 +192,4 @@ class WorkingCalendar:
 def _ticks_of(amount: timedelta) -> int:
     if amount < timedelta(0):
         raise ValueError("an amount of working time is not negative")
-    return amount // MICROSECOND
+    return ticks_of(amount)

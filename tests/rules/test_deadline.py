@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as replaced
 
 from services.routing.rules import acting, deadline
 from services.routing.rules import journey as rules
@@ -72,7 +73,7 @@ def test_the_ledger_alone_recomputes_both_due_instants_after_any_sequence_of_act
         # What the row keeps of a credit is whole seconds.
         credit = timedelta(seconds=int(done.state.credit.total_seconds()))
         stage_credit = timedelta(seconds=int(done.state.stage_credit.total_seconds()))
-        journey = replace(saved(done.state), credit=credit, stage_credit=stage_credit)
+        journey = replaced(saved(done.state), credit=credit, stage_credit=stage_credit)
 
         recomputed = deadline.recompute(office(), journey.promise, ledger)
         assert recomputed == deadline.Recomputed(journey.due, journey.stage_due)
@@ -166,7 +167,7 @@ def test_nothing_is_set_for_history_or_for_a_clock_that_stands() -> None:
     assert deadline.timers(a_journey(origin="old-books"), office(), at("2019-05-06 08:00")) == ()
     standing: tuple[State, ...] = ("paused", "done", "withdrawn")
     for state in standing:
-        assert deadline.timers(replace(a_journey(), state=state), office(), at("2019-05-06 08:00")) == ()
+        assert deadline.timers(replaced(a_journey(), state=state), office(), at("2019-05-06 08:00")) == ()
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec.structs import replace
 
 from services.routing.rules import deadline
 from services.routing.rules.journey import pause, resume, said_start, set_timers, start_stage, write
