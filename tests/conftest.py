@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from deploy.launcher import topics
 from deploy.launcher.layout import Layout
@@ -23,3 +24,8 @@ async def servers(layout: Layout) -> Servers:
     running = await start_servers(layout)
     await topics.create(running.kafka, TOPICS)
     return running
+
+
+# No test asserts how long something took: the years of a calendar are laid out by whoever asks first.
+settings.register_profile("lienthong", deadline=None)
+settings.load_profile("lienthong")

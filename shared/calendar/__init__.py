@@ -11,6 +11,7 @@ from shared.calendar.terms import (
     is_late,
 )
 from shared.calendar.working import WorkingCalendar
+from shared.calendar.year import instant_of, ticks, ticks_of
 
 __all__ = [
     "SAME_DAY_CUTOFF",
@@ -26,7 +27,10 @@ __all__ = [
     "due_with_credit",
     "from_data",
     "hours",
+    "instant_of",
     "is_late",
+    "ticks",
+    "ticks_of",
     "to_data",
     "week_of",
 ]

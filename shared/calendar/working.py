@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shared.calendar.hours import CalendarError, Hours, Season, Week, check_hours, check_seasons, check_week
-from shared.calendar.year import Span, Year, instant_of, join, lay_out, ticks, ticks_of
+from shared.calendar.year import Scale, Year, instant_of, lay_out, lengthened, scale_of, ticks, ticks_of
 
 FIRST_YEAR = 1900
 LAST_YEAR = 2200
@@ -34,7 +34,7 @@ class WorkingCalendar:
     worked_days: Mapping[date, Hours] = field(default_factory=dict)
     seasons: tuple[Season, ...] = ()
     _years: dict[int, Year] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _span: Span | None = field(default=None, init=False, repr=False, compare=False)
+    _scale: Scale | None = field(default=None, init=False, repr=False, compare=False)
     _zone: ZoneInfo = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -135,10 +135,7 @@ class WorkingCalendar:
 
     def working_time(self, start: datetime, end: datetime) -> timedelta:
         """The office hours between two instants, exactly; negative when the end comes before the start."""
-        a, b = ticks(start), ticks(end)
-        self._reaching(a)
-        span = self._reaching(b)
-        return timedelta(0, 0, span.worked_by(b) - span.worked_by(a))
+        return timedelta(0, 0, self.place_of(ticks(end)) - self.place_of(ticks(start)))
 
     def add_working_time(self, start: datetime, amount: timedelta) -> datetime:
         """The earliest instant by which this much has been worked since the start; the start itself for nothing.
@@ -146,39 +143,59 @@ class WorkingCalendar:
         Being the earliest, four hours from the opening end when the office closes for lunch, not when it opens again.
         Raises ValueError for a negative amount: going back from the close of a day is not the reverse of going there.
         """
-        at, left = ticks(start), _ticks_of(amount)
-        if left == 0:
-            return instant_of(at)
-        span = self._reaching(at)
-        left += span.worked_by(at)
-        while left > span.total:
-            span = self._laid_out(span.first, span.last + 1)
-        return instant_of(span.earliest_with(left))
+        at, amount_ = ticks(start), _ticks_of(amount)
+        return instant_of(self.earliest_at(self.place_of(at) + amount_) if amount_ else at)
 
     def subtract_working_time(self, end: datetime, amount: timedelta) -> datetime:
         """The latest instant from which this much is worked until the end: when a reminder is to be given."""
-        at, left = ticks(end), _ticks_of(amount)
-        if left == 0:
-            return instant_of(at)
-        span = self._reaching(at)
-        while span.worked_by(at) < left:
-            span = self._laid_out(span.first - 1, span.last)
-        return instant_of(span.latest_with(span.worked_by(at) - left))
+        at, amount_ = ticks(end), _ticks_of(amount)
+        return instant_of(self.latest_at(self.place_of(at) - amount_) if amount_ else at)
 
-    def _reaching(self, at: int) -> Span:
-        """The years that were laid out so far, and all up to that of an instant."""
-        span = self._span
-        if span is not None and span.begins <= at < span.ends:
-            return span
+    # The three questions that all others are made of, in whole microseconds (`shared.calendar.year.ticks`): a rule that
+    # has several of them about one dossier puts them here, without a datetime for each step.
+
+    def place_of(self, at: int) -> int:
+        """Where an instant lies on the scale of working time. The difference of two places is working time."""
+        scale = self._scale
+        if scale is None or not scale.begins <= at < scale.ends:
+            scale = self._reaching(at)
+        return scale.place_of(at)
+
+    def earliest_at(self, place: int) -> int:
+        """The first instant of a place: when that much has been worked."""
+        scale = self._scale or self._reaching(0)
+        while place > scale.highest:
+            scale = self._lengthened(scale, before=False)
+        while place <= scale.lowest:
+            scale = self._lengthened(scale, before=True)
+        return scale.earliest_at(place)
+
+    def latest_at(self, place: int) -> int:
+        """The last instant of a place: from when on more than that is worked."""
+        scale = self._scale or self._reaching(0)
+        while place >= scale.highest:
+            scale = self._lengthened(scale, before=False)
+        while place < scale.lowest:
+            scale = self._lengthened(scale, before=True)
+        return scale.latest_at(place)
+
+    def _reaching(self, at: int) -> Scale:
+        """The scale, lengthened to the year of an instant."""
         number = self.local(instant_of(at)).year
-        self._year(number)  # an instant that no calendar reaches is refused before all years up to it are laid out
-        first, last = (span.first, span.last) if span is not None else (number, number)
-        return self._laid_out(min(first, number), max(last, number))
+        year = self._year(number)  # first: an instant that no calendar reaches is refused before all years up to it
+        scale = self._scale
+        if scale is None:
+            scale = scale_of(number, year, self._zone)
+            object.__setattr__(self, "_scale", scale)
+        while not scale.first <= number <= scale.last:
+            scale = self._lengthened(scale, before=number < scale.first)
+        return scale
 
-    def _laid_out(self, first: int, last: int) -> Span:
-        span = join(first, [self._year(number) for number in range(first, last + 1)], self._zone)
-        object.__setattr__(self, "_span", span)
-        return span
+    def _lengthened(self, scale: Scale, *, before: bool) -> Scale:
+        year = self._year(scale.first - 1 if before else scale.last + 1)
+        longer = lengthened(scale, year, self._zone, before=before)
+        object.__setattr__(self, "_scale", longer)
+        return longer
 
     def _year(self, number: int) -> Year:
         year = self._years.get(number)

@@ -1,7 +1,7 @@
 """Years of a calendar, laid out so that a question costs two bisections instead of a walk from day to day."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
@@ -41,12 +41,17 @@ class Year:
     worked: list[int]
     """... and how much the year has worked by that end."""
 
+    @property
+    def total(self) -> int:
+        return self.worked[-1] if self.worked else 0
+
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Consecutive years in one table, so that working time is counted through New Year like through any other night.
+class Scale:
+    """Consecutive years in one table: the office hours as a scale on which instants have their places.
 
-    Instants are microseconds since 1970, amounts are microseconds of working time since the span's beginning.
+    Instants are microseconds since 1970. A place is the working time since the scale was begun, in microseconds; it
+    stays the same when years are laid out before or after, so that places can be added to and compared.
     """
 
     first: int
@@ -57,48 +62,68 @@ class Span:
     """Midnight of the first New Year ..."""
     ends: int
     """... and of the one after the last day."""
+    lowest: int
+    """The place of the beginning; not above 0."""
     opens: list[int]
     closes: list[int]
-    worked: list[int]
+    places: list[int]
+    """Where the intervals end."""
 
     @property
-    def total(self) -> int:
-        return self.worked[-1] if self.worked else 0
+    def highest(self) -> int:
+        """The place of the end."""
+        return self.places[-1] if self.places else self.lowest
 
-    def worked_by(self, at: int) -> int:
-        """The working time of the span that lies before an instant."""
+    def place_of(self, at: int) -> int:
+        """Where an instant between beginning and end lies; outside office hours, where the office closed."""
         i = bisect_right(self.opens, at) - 1
         if i < 0:
-            return 0
+            return self.lowest
         left = self.closes[i] - at
-        return self.worked[i] - left if left > 0 else self.worked[i]
+        return self.places[i] - left if left > 0 else self.places[i]
 
-    def earliest_with(self, amount: int) -> int:
-        """The first instant by which the span has worked this amount, 0 < amount <= total."""
-        i = bisect_left(self.worked, amount)
-        return self.closes[i] - (self.worked[i] - amount)
+    def earliest_at(self, place: int) -> int:
+        """The first instant of a place, lowest < place <= highest."""
+        i = bisect_left(self.places, place)
+        return self.closes[i] - (self.places[i] - place)
 
-    def latest_with(self, amount: int) -> int:
-        """The last instant by which the span has worked no more than this amount, 0 <= amount < total."""
-        i = bisect_right(self.worked, amount)
-        return self.closes[i] - (self.worked[i] - amount)
+    def latest_at(self, place: int) -> int:
+        """The last instant of a place, lowest <= place < highest."""
+        i = bisect_right(self.places, place)
+        return self.closes[i] - (self.places[i] - place)
 
 
-def join(first: int, years: Sequence[Year], zone: tzinfo) -> Span:
-    """Consecutive years from the first on as one span."""
-    last = first + len(years) - 1
-    worked: list[int] = []
-    for year in years:
-        before = worked[-1] if worked else 0
-        worked.extend(before + amount for amount in year.worked)
-    return Span(
-        first,
-        last,
-        _at(date(first, 1, 1), time.min, zone),
-        _at(date(last + 1, 1, 1), time.min, zone),
-        [at for year in years for at in year.opens],
-        [at for year in years for at in year.closes],
-        worked,
+def scale_of(number: int, year: Year, zone: tzinfo) -> Scale:
+    """A scale of one year."""
+    return Scale(
+        number, number, _new_year(number, zone), _new_year(number + 1, zone), 0, year.opens, year.closes, year.worked
+    )
+
+
+def lengthened(scale: Scale, year: Year, zone: tzinfo, *, before: bool) -> Scale:
+    """The scale with the year before it, or the one after it; places stay."""
+    lowest = scale.lowest - year.total if before else scale.highest
+    places = [lowest + amount for amount in year.worked]
+    if before:
+        return Scale(
+            scale.first - 1,
+            scale.last,
+            _new_year(scale.first - 1, zone),
+            scale.ends,
+            lowest,
+            year.opens + scale.opens,
+            year.closes + scale.closes,
+            places + scale.places,
+        )
+    return Scale(
+        scale.first,
+        scale.last + 1,
+        scale.begins,
+        _new_year(scale.last + 2, zone),
+        scale.lowest,
+        scale.opens + year.opens,
+        scale.closes + year.closes,
+        scale.places + places,
     )
 
 
@@ -106,7 +131,7 @@ def lay_out(year: int, zone: tzinfo, hours_on: Callable[[date], Hours]) -> Year:
     """The year as its zone's clocks show it: an interval across the change to summer time is an hour shorter."""
     laid = Year([], [], [], [])
     worked = 0
-    last = _at(date(year, 1, 1), time.min, zone)
+    last = _new_year(year, zone)
     for ordinal in range(date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal() + 1):
         day = date.fromordinal(ordinal)
         hours = hours_on(day)
@@ -122,6 +147,10 @@ def lay_out(year: int, zone: tzinfo, hours_on: Callable[[date], Hours]) -> Year:
             laid.closes.append(last)
             laid.worked.append(worked)
     return laid
+
+
+def _new_year(number: int, zone: tzinfo) -> int:
+    return _at(date(number, 1, 1), time.min, zone)
 
 
 def _at(day: date, clock: time, zone: tzinfo) -> int:

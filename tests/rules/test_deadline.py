@@ -83,6 +83,29 @@ def test_the_ledger_alone_recomputes_both_due_instants_after_any_sequence_of_act
         assert (journey.state == "moving") or not done.state.unsaved.timers
 
 
+@given(
+    received=st.datetimes(at("2017-01-01 00:00").replace(tzinfo=None), at("2020-06-01 00:00").replace(tzinfo=None)),
+    later=gaps,
+    term=st.timedeltas(timedelta(days=-2), timedelta(days=60)),
+    credit=gaps,
+    share=st.integers(0, 16),
+)
+def test_the_start_of_a_stage_in_one_reckoning_is_what_its_questions_answer_one_by_one(
+    received: datetime, later: timedelta, term: timedelta, credit: timedelta, share: int
+) -> None:
+    received = received.replace(tzinfo=at("2019-05-06 08:00").tzinfo)
+    started, promise = received + later, received + term
+    due = deadline.dossier_due(office(), promise, credit)
+
+    start = deadline.stage_start(office(), started, received=received, promise=promise, due=due, share=share, shares=16)
+
+    budget = deadline.stage_budget(office(), received, promise, share, 16)
+    stage_due = deadline.stage_due(office(), started, budget, timedelta(0))
+    assert (start.budget_minutes, start.due) == (budget, stage_due)
+    assert start.near == office().subtract_working_time(stage_due, timedelta(minutes=budget / 4))
+    assert start.dossier_near == office().subtract_working_time(due, deadline.NEAR_OF_DOSSIER)
+
+
 def test_after_an_edit_of_the_calendar_the_same_ledger_gives_the_new_due_instants() -> None:
     """A storm closes the offices on the 8th: the pause is shorter by that day, and so are both credits."""
     ledger = [

@@ -9,6 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from services.routing.rules import deadline
+from services.routing.rules.deadline import StageStart
 from services.routing.values import (
     AS_RECORDED,
     Entry,
@@ -34,6 +35,7 @@ from shared.events import (
 BOTH_CLOCKS: Final = frozenset(Scope)
 _NO_CLOCK: Final[frozenset[Scope]] = frozenset()
 _STAGE_CLOCK: Final = frozenset({Scope.STAGE})
+_NO_TIME: Final = timedelta(0)
 
 
 def begin(journey: Journey | None, heard: Heard, known: Known) -> Decision[Journey]:
@@ -79,11 +81,11 @@ def _fresh(heard: Heard, event: DossierReceived, unit: Unit, route: str) -> Jour
         officer=None,
         received=heard.time,
         promise=event.promise,
-        credit=timedelta(0),
+        credit=_NO_TIME,
         due=event.promise,
         stage_started=heard.time,
         stage_budget_minutes=0,
-        stage_credit=timedelta(0),
+        stage_credit=_NO_TIME,
         stage_due=event.promise,
         generation=1,
         paused_at=None,
@@ -110,15 +112,19 @@ def start_stage(
     The dossier's clock runs on: its due instant is the same, and what was said of it is not said again.
     """
     stage = route.stages[number]
-    budget = deadline.stage_budget(
-        calendar, journey.received, journey.promise, stage.share, sum(one.share for one in route.stages)
+    start = deadline.stage_start(
+        calendar,
+        at,
+        received=journey.received,
+        promise=journey.promise,
+        due=journey.due,
+        share=stage.share,
+        shares=sum([one.share for one in route.stages]),
     )
-    # Everything in one copy: a journey has many fields, and this is the path of every dossier.
     run = journey.run + 1
     unit = _place(journey, stage.place, known, calendar, at)
-    due = deadline.stage_due(calendar, at, budget, timedelta(0))
-    entry = Entry(journey.entries + 1, "started", run, at, stage.name, unit, officer, budget * 60)
-    clocks, timers = _clocks_of_start(journey, calendar, at, run, due, budget)
+    entry = Entry(journey.entries + 1, "started", run, at, stage.name, unit, officer, start.budget_minutes * 60)
+    clocks, timers = _clocks_of_start(journey, calendar, at, run, start)
     started = replace(
         journey,
         stage=stage.name,
@@ -128,9 +134,9 @@ def start_stage(
         role=stage.role,
         officer=officer,
         stage_started=at,
-        stage_budget_minutes=budget,
-        stage_credit=timedelta(0),
-        stage_due=due,
+        stage_budget_minutes=start.budget_minutes,
+        stage_credit=_NO_TIME,
+        stage_due=start.due,
         entries=entry.number,
         last_at=max(journey.last_at, at),
         unsaved=journey.unsaved.with_clocks(clocks, timers, entry),
@@ -139,17 +145,16 @@ def start_stage(
 
 
 def _clocks_of_start(
-    journey: Journey, calendar: WorkingCalendar, at: datetime, run: int, due: datetime, budget: int
+    journey: Journey, calendar: WorkingCalendar, at: datetime, run: int, start: StageStart
 ) -> tuple[frozenset[Scope], tuple[Timer, ...]]:
     """The clocks that a new stage sets, with their timers: the stage's own; the first stage sets the dossier's too."""
     if journey.origin is not None:
         return _NO_CLOCK, ()
-    of_stage = deadline.stage_timer(
-        calendar, at, run=run, due=due, budget_minutes=budget, generation=journey.generation
-    )
+    generation = journey.generation
+    of_stage = deadline.next_rung(calendar, Scope.STAGE, run, start.due, start.near, generation, at)
     if journey.run:
         return _STAGE_CLOCK, (of_stage,)
-    of_dossier = deadline.dossier_timer(calendar, at, due=journey.due, generation=journey.generation)
+    of_dossier = deadline.next_rung(calendar, Scope.DOSSIER, 0, journey.due, start.dossier_near, generation, at)
     return BOTH_CLOCKS, (of_stage, of_dossier)
 
 
