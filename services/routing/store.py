@@ -9,6 +9,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from asyncpg import Record
+
 from services.routing.values import Entry, Journey, Procedure, Route, Stage, Timer, Unit, WorkItem
 from shared.calendar import WorkingCalendar, from_data
 from shared.events import Scope, StageRole
@@ -49,7 +51,16 @@ _JOURNEY_COLUMNS = (
     "last_at",
 )
 _LEDGER_COLUMNS = ("dossier", "number", "kind", "run", "at", "stage", "unit", "officer", "seconds", "reason")
-_TIMER_COLUMNS = ("dossier", "scope", "run", "rung", "generation", "fires_at")
+_TIMER_COLUMNS = (
+    "dossier",
+    "stage_run",
+    "stage_rung",
+    "stage_generation",
+    "stage_at",
+    "dossier_rung",
+    "dossier_generation",
+    "dossier_at",
+)
 
 
 class JourneysLostError(Exception):
@@ -189,16 +200,43 @@ async def save_journeys(tx: Transaction, changed: Iterable[Journey]) -> None:
 
 
 async def _save_timers(tx: Transaction, ordered: Sequence[Journey]) -> None:
-    stale = [(one.dossier, scope) for one in ordered if not one.unsaved.is_new for scope in one.unsaved.clocks]
-    if stale:
-        await drop_timers(tx, stale)
-    timers = [
-        (journey.dossier, timer.scope.value, timer.run, timer.rung, timer.generation, timer.fires_at)
-        for journey in ordered
-        for timer in journey.unsaved.timers
-    ]
-    if timers:
-        await tx.copy_records_to_table("timer", records=timers, columns=_TIMER_COLUMNS)
+    moved = [one.dossier for one in ordered if one.unsaved.clocks and not one.unsaved.is_new]
+    before = await take_timers(tx, moved) if moved else {}
+    rows = []
+    for journey in ordered:
+        unsaved = journey.unsaved
+        timers = unsaved.timers
+        if journey.dossier in before:
+            timers += tuple(one for one in before[journey.dossier] if one.scope not in unsaved.clocks)
+        if timers:
+            rows.append(_timer_row(journey.dossier, timers))
+    if rows:
+        await tx.copy_records_to_table("timer", records=rows, columns=_TIMER_COLUMNS)
+
+
+_NO_STAGE_CLOCK: Final = (None, None, None, None)
+_NO_DOSSIER_CLOCK: Final = (None, None, None)
+
+
+def _timer_row(dossier: str, timers: Iterable[Timer]) -> tuple[Any, ...]:
+    of_stage: tuple[Any, ...] = _NO_STAGE_CLOCK
+    of_dossier: tuple[Any, ...] = _NO_DOSSIER_CLOCK
+    for one in timers:
+        if one.scope is Scope.STAGE:
+            of_stage = (one.run, one.rung, one.generation, one.fires_at)
+        else:
+            of_dossier = (one.rung, one.generation, one.fires_at)
+    return (dossier, *of_stage, *of_dossier)
+
+
+def _timers(row: Record) -> tuple[Timer, ...]:
+    """The timers of a dossier, the one that fires first before the other."""
+    found = []
+    if row["stage_at"] is not None:
+        found.append(Timer(Scope.STAGE, row["stage_run"], row["stage_rung"], row["stage_generation"], row["stage_at"]))
+    if row["dossier_at"] is not None:
+        found.append(Timer(Scope.DOSSIER, 0, row["dossier_rung"], row["dossier_generation"], row["dossier_at"]))
+    return tuple(sorted(found, key=lambda one: (one.fires_at, one.scope)))
 
 
 async def change_journeys(tx: Transaction, moved: Sequence[Journey]) -> None:
@@ -233,8 +271,9 @@ async def change_journeys(tx: Transaction, moved: Sequence[Journey]) -> None:
         raise JourneysLostError(f"{status} of {len(moved)} journeys")
 
 
-async def drop_timers(tx: Transaction, clocks: Sequence[tuple[str, Scope]]) -> None:
-    await tx.execute(_sql["drop_timers"], [dossier for dossier, _ in clocks], [scope.value for _, scope in clocks])
+async def take_timers(tx: Transaction, dossiers: Sequence[str]) -> dict[str, tuple[Timer, ...]]:
+    """Delete the timers of some dossiers; what they were."""
+    return {row["dossier"]: _timers(row) for row in await tx.fetch(_sql["take_timers"], dossiers)}
 
 
 async def due_timers(tx: Transaction, but: Sequence[str], count: int) -> list[str]:
@@ -242,11 +281,7 @@ async def due_timers(tx: Transaction, but: Sequence[str], count: int) -> list[st
 
 
 async def timers_of(tx: Transaction, dossiers: Sequence[str]) -> dict[str, tuple[Timer, ...]]:
-    found: dict[str, tuple[Timer, ...]] = {}
-    for row in await tx.fetch(_sql["timers_of"], dossiers):
-        timer = Timer(Scope(row["scope"]), row["run"], row["rung"], row["generation"], row["fires_at"])
-        found[row["dossier"]] = (*found.get(row["dossier"], ()), timer)
-    return found
+    return {row["dossier"]: _timers(row) for row in await tx.fetch(_sql["timers_of"], dossiers)}
 
 
 async def timer_depth(tx: Transaction) -> TimerDepth:

@@ -11,11 +11,11 @@ from tests.processes import until
 _DOSSIERS = 40
 
 _STAGGER = """
-UPDATE timer SET fires_at = clock_timestamp() + place * interval '100 milliseconds'
+UPDATE timer SET dossier_at = clock_timestamp() + place * interval '100 milliseconds'
   FROM (SELECT dossier, row_number() OVER (ORDER BY dossier) AS place
-          FROM timer WHERE dossier = ANY($1::text[]) AND scope = 'dossier') AS placed
- WHERE timer.dossier = placed.dossier AND timer.scope = 'dossier'
-RETURNING timer.dossier, timer.rung, timer.generation, timer.fires_at
+          FROM timer WHERE dossier = ANY($1::text[]) AND dossier_at IS NOT NULL) AS placed
+ WHERE timer.dossier = placed.dossier
+RETURNING timer.dossier, timer.dossier_rung, timer.dossier_generation, timer.dossier_at AS fires_at
 """
 _SAID = """
 SELECT aggregateid AS dossier, type, payload::json ->> 'generation' AS generation, recorded FROM journal

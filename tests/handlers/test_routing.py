@@ -85,7 +85,7 @@ async def test_a_received_dossier_gets_a_journey_a_ledger_two_timers_and_an_anno
     assert (journey.stage, journey.unit, journey.run) == ("commune_desk", WARD, 1)
     assert [entry.kind for entry in await routing.ledger(dossier)] == ["started"]
     assert await routing.said(dossier) == ["StageStarted"]
-    assert len(rows["timer"]) == 2
+    assert {one.scope for one in await timers_of(routing, dossier)} == set(Scope)
     assert any(row[3] == dossier for row in rows["outbox"])
 
 
@@ -206,7 +206,7 @@ async def test_every_command_of_a_bulk_has_its_own_outcome(routing: Routing) -> 
     codes = [one.code if isinstance(one, NotDone) else "done" for one in outcomes]
     assert codes == ["done", "refused", "denied", "unknown_dossier", "stale", "unseen", "done"]
     assert (await routing.journey(fits)).stage == "town_desk"
-    assert len([row for row in (await routing.everything())["timer"] if row[0] == fits]) == 2
+    assert {one.scope for one in await timers_of(routing, fits)} == set(Scope)
 
 
 async def test_the_same_command_again_gets_the_stored_answer_even_when_the_dossier_has_gone_on(
@@ -497,10 +497,10 @@ async def test_a_resumed_dossier_that_is_still_late_says_so_once_more(routing: R
     assert (await routing.said(dossier)).count("DeadlinePassed") == 4
 
 
-async def test_a_row_that_belongs_to_no_clock_any_more_is_swept_away(routing: Routing, made: Databases) -> None:
+async def test_a_timer_that_belongs_to_no_clock_any_more_is_swept_away(routing: Routing, made: Databases) -> None:
     dossier = await routing.receives(promise=await routing.now() + timedelta(days=30))
     async with a_connection(made.owner["routing"]) as owner:
-        await owner.execute("UPDATE timer SET generation = 0, fires_at = '2019-01-01' WHERE scope = 'stage'")
+        await owner.execute("UPDATE timer SET stage_generation = 0, stage_at = '2019-01-01'")
 
     assert await routing.fires(dossier) == 0
     assert [one.scope for one in await timers_of(routing, dossier)] == [Scope.DOSSIER]

@@ -63,25 +63,25 @@ UPDATE journey
              entries, last_at)
  WHERE journey.dossier = g.dossier;
 
--- name: drop_timers
--- The timers of clocks that are set anew.   $1 dossiers, $2 scopes
-DELETE FROM timer USING unnest($1::text[], $2::text[]) AS given (dossier, scope)
- WHERE timer.dossier = given.dossier AND timer.scope = given.scope;
+-- name: take_timers
+-- Takes the timers of some dossiers away, so that they can be written anew.   $1 dossiers
+DELETE FROM timer WHERE dossier = ANY($1::text[])
+RETURNING dossier, stage_run, stage_rung, stage_generation, stage_at, dossier_rung, dossier_generation, dossier_at;
 
 -- name: due_timers
 -- Dossiers with a timer that is due by the database's clock.   $1 dossiers that are left alone, $2 how many
-SELECT DISTINCT dossier FROM (
+SELECT dossier FROM (
     SELECT dossier FROM timer WHERE fires_at <= clock_timestamp() AND dossier <> ALL($1::text[])
      ORDER BY fires_at LIMIT $2) AS due ORDER BY dossier;
 
 -- name: timers_of
 -- The timers of some dossiers.   $1 dossiers
-SELECT dossier, scope, run, rung, generation, fires_at FROM timer WHERE dossier = ANY($1::text[])
- ORDER BY dossier, fires_at, scope;
+SELECT dossier, stage_run, stage_rung, stage_generation, stage_at, dossier_rung, dossier_generation, dossier_at
+  FROM timer WHERE dossier = ANY($1::text[]);
 
 -- name: timer_depth
 -- How many timers wait, and for how many seconds the oldest due one is late.
-SELECT count(*) AS timers,
+SELECT count(stage_at) + count(dossier_at) AS timers,
        greatest(coalesce(extract(epoch FROM clock_timestamp() - min(fires_at)), 0), 0)::float8 AS late_seconds
   FROM timer;
 
