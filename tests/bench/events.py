@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import uuid_utils
@@ -23,7 +23,7 @@ from shared.journal import shard_of
 
 UNIT: Final = "000.01.99.H41"
 PROCEDURE: Final = "1.001776"
-_FIRST: Final = datetime(2026, 1, 5, tzinfo=timezone(timedelta(hours=7)))
+_FIRST: Final = datetime(2026, 1, 5, tzinfo=UTC)
 _YEAR: Final = timedelta(days=330) // timedelta(microseconds=1)
 _LONGEST_TERM: Final = 40
 _SAMPLED_OF: Final = 100

@@ -8,7 +8,7 @@ mutant that got away would be a guard that nothing watches. Mutants live here, n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -19,15 +19,15 @@ import pytest
 from deploy.launcher.postgres import Databases
 from services.routing import store as routing_store
 from shared import outbox
-from shared.bus import hearing, rows
+from shared.bus import Hearer, Waiting, hearing, rows
 from shared.bus.fates import Candidate, Fates, LastHeard, Stream, sort_out
 from shared.envelope import Heard
-from shared.events import PARTITIONS, NoticeSent, Service
+from shared.events import PARTITIONS, DossierReceived, NoticeSent, Service
 from shared.store import Queries, connect
 from tests.handlers.intake import Intake
 from tests.handlers.routing import Routing
 from tests.processes import until
-from tests.telling import Story
+from tests.telling import Story, record_of
 
 _OUTBOX: Final = Queries(Path(outbox.__file__).parent)
 _ALL_SHARDS: Final = list(range(PARTITIONS))
@@ -152,6 +152,52 @@ async def test_a_joined_load_under_the_lock_sees_new_versions_with_old_stages(
             await holder.execute("COMMIT")
 
             assert await loading == sees
+
+
+# --- a stream that two open ----------------------------------------------------------------------------------------
+
+
+async def _opened_without_looking(connection: Connection, expected: Mapping[Stream, LastHeard]) -> bool:
+    """The mutant: a row that somebody wrote meanwhile is as good as one of our own."""
+    for (subject, source), last in expected.items():
+        await connection.execute(
+            "INSERT INTO heard (subject, source, version) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            subject,
+            source.value,
+            last.version,
+        )
+    return True
+
+
+@pytest.mark.parametrize(("opened", "counted"), [(rows.open_heard, 1), (_opened_without_looking, 2)])
+async def test_of_two_who_open_a_stream_the_second_is_told(
+    routing: Routing,
+    made: Databases,
+    monkeypatch: pytest.MonkeyPatch,
+    opened: Callable[[Connection, Mapping[Stream, LastHeard]], Coroutine[Any, Any, bool]],
+    counted: int,
+) -> None:
+    """Two hearers have the same first event; the second comes while the first one's batch is not committed."""
+    record = record_of(Story().received())
+    heard: list[Heard] = []
+
+    async def note(_: object, locked: object, events: Sequence[Heard]) -> list[Waiting]:
+        heard.extend(events)
+        return []
+
+    hearer = Hearer(Service.ROUTING, frozenset({DossierReceived}), note)
+    monkeypatch.setattr(rows, "open_heard", opened)
+    async with _session(made) as first, _session(made) as second, _session(made) as onlooker:
+        await first.execute("BEGIN")
+        await hearing.hear_batch(first, hearer, [record])
+        async with second.transaction():
+            hearing_it_too = asyncio.create_task(hearing.hear_batch(second, hearer, [record]))
+            pid = second.get_server_pid()
+            await until(lambda: _waits_for_a_lock(onlooker, pid), "the second one waits for the first one's row")
+            await first.execute("COMMIT")
+            await hearing_it_too
+
+    assert len(heard) == counted
 
 
 # --- no version check ------------------------------------------------------------------------------------------------

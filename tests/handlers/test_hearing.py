@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import asyncpg
 import pytest
@@ -12,12 +12,14 @@ from msgspec.structs import replace
 from deploy.launcher.layout import Layout
 from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
+from shared import journal
 from shared.bus import hear_batch, rows
 from shared.bus.hearing import Guilty, Heeded, set_aside, signature
 from shared.bus.parked import dead_letters, parked_records, waiting_room
 from shared.bus.trying import HearingStoppedError, Trying, Woken
 from shared.envelope import Heard, Record
-from shared.events import Service, SupplementReceived, WithdrawalRequested
+from shared.events import DossierReceived, Service, SupplementReceived, WithdrawalRequested
+from shared.journal import NOTHING_SAID_AT
 from shared.store import Database, is_transient
 from tests.listening import Listener, emptied, listening, told
 from tests.processes import until
@@ -104,6 +106,55 @@ async def test_a_batch_is_heard_in_order_and_answered_in_the_same_transaction(da
         said = await connection.fetchrow("SELECT type, cause_source, cause_version FROM journal")
         assert await connection.fetchval("SELECT entries FROM seat") == 4
     assert tuple(said or ()) == ("StageStarted", "intake", 1)
+
+
+@pytest.mark.parametrize(
+    ("expected", "answers", "waits", "heard", "said"),
+    [
+        (1, True, None, 1, 1),
+        (0, False, None, 1, 0),
+        (1, False, None, 1, 0),
+        (0, True, None, 1, 1),
+        (2, True, None, 1, 1),
+        (1, True, _unknown_unit, 0, 0),
+    ],
+)
+async def test_a_row_that_is_written_ahead_holds_in_the_end_what_came_to_pass(
+    database: Database,
+    expected: int,
+    answers: bool,
+    waits: Callable[[Heard], str | None] | None,
+    heard: int,
+    said: int,
+) -> None:
+    story = a_story(1)
+    listener = Listener(Service.ROUTING, answers=answers, opens={DossierReceived: expected})
+    if waits is not None:
+        listener.waits = waits
+
+    await hear(database, listener, record_of(story.said[0]))
+
+    assert await versions(database, story) == {"intake": heard}
+    async with database.pool.acquire() as connection:
+        row = await connection.fetchrow("SELECT version, last_time FROM stream WHERE subject = $1", story.subject)
+        entries = await connection.fetchval("SELECT count(*) FROM journal WHERE aggregateid = $1", story.subject)
+    assert row is not None
+    assert (row["version"], entries) == (said, said)
+    assert row["last_time"] == (story.said[0].time if said else NOTHING_SAID_AT)
+
+
+async def test_a_subject_that_was_opened_before_is_not_opened_again(database: Database) -> None:
+    """Among new ones comes one that somebody spoke of here before: all are locked the long way, nothing is lost."""
+    known, new = a_story(1), a_story(1)
+    async with database.transaction() as tx:
+        await journal.lock(tx, [known.subject])
+    listener = Listener(Service.ROUTING, answers=True, opens={DossierReceived: 1})
+
+    await hear(database, listener, *(record_of(story.said[0]) for story in (known, new)))
+    await hear(database, listener, *(record_of(story.said[0]) for story in (new, known)))
+
+    assert [await versions(database, story) for story in (known, new)] == [{"intake": 1}] * 2
+    assert await all_told(database) == [("intake", 1)] * 2
 
 
 async def test_a_repeated_delivery_changes_nothing(database: Database) -> None:

@@ -38,12 +38,13 @@ class Listener:
     fails: Callable[[Heard], Exception | None] = _never
     waits: Callable[[Heard], str | None] = _never
     answers: bool = False
+    opens: dict[type[Event], int] = field(default_factory=dict)
     feeding: Callable[[], None] = _nothing
     states: dict[Topic, HearStates] = field(default_factory=dict)
 
     def hearer(self) -> Hearer:
         """For the bus."""
-        return Hearer(self.service, self.types, self._hear, self.states)
+        return Hearer(self.service, self.types, self._hear, self.states, self.opens)
 
     async def _hear(self, tx: Transaction, locked: dict[str, Stream], events: Sequence[Heard]) -> list[Waiting]:
         subjects = sorted({one.subject for one in events})
