@@ -130,6 +130,11 @@ def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
     return headers
 
 
+def body_of(event: Event) -> str:
+    """The record's value: JSON without what equals its default, so a default may never change."""
+    return event.model_dump_json(exclude_defaults=True)
+
+
 def decode(record: Record) -> Heard | UnknownWord | Malformed | Unreadable:
     """What a record says. Reasons name places and kinds, never a value: a body may hold what must not be logged."""
     body = record.body

@@ -23,6 +23,7 @@ from deploy.door.upstream import Upstream
 from shared.http.health import LoopLag, health_router
 from shared.http.pages import Pages
 from shared.http.problems import answer, say_problems
+from shared.version import release
 
 READY_SECONDS: Final = 3.0
 """A service that needs longer to say that it is ready is not."""
@@ -68,7 +69,14 @@ def _own_addresses(upstreams: Mapping[str, Upstream]) -> FastAPI:
         states = await _states([upstreams[name] for name in SERVICES])
         return [f"{name}_{state}" for name, state in states.items() if state != "ready"]
 
-    app = FastAPI(title="Lienthong", openapi_url="/door/openapi.json", docs_url=None, redoc_url=None, lifespan=living)
+    app = FastAPI(
+        title="Lienthong",
+        version=release(),
+        openapi_url="/door/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=living,
+    )
     say_problems(app)
     pages = Pages(Path(__file__).with_name("templates"), "/door")
     pages.serve(app)

@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared import telemetry
-from shared.envelope import Cause
+from shared.envelope import Cause, body_of
 from shared.events import PARTITIONS, TOPIC_OF, Event, Service, Topic
 from shared.store import Migrations, Queries, Transaction
 
@@ -161,7 +161,7 @@ async def announce(tx: Transaction, service: Service, locked: dict[str, Stream],
                 saying.origin,
                 saying.actor,
                 saying.traceparent or here,
-                saying.event.model_dump_json(exclude_defaults=True),
+                body_of(saying.event),
             )
         )
         outbox.append((shard_of(saying.subject), saying.subject, version))
