@@ -118,7 +118,7 @@ def _type(schema: Mapping[str, Any], known: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[1]
         inner = known[name]
-        return _type(inner, known) if "enum" in inner else f"[{name}](#{name.lower()})"
+        return f"[{name}](#{name.lower()})" if "properties" in inner else _type(inner, known)
     if "anyOf" in schema:
         return " or ".join(_type(one, known) for one in schema["anyOf"] if one.get("type") != "null")
     if "enum" in schema:

@@ -19,7 +19,9 @@ from deploy.door import problems
 from deploy.door.addresses import COMMANDS, LANDING, SERVICES
 from deploy.door.connection import UpstreamError
 from deploy.door.crossing import Crossing
+from deploy.door.documents import Documents
 from deploy.door.upstream import Upstream
+from deploy.site import BUILT
 from shared.http.health import LoopLag, health_router
 from shared.http.pages import Pages
 from shared.http.problems import answer, say_problems
@@ -82,6 +84,7 @@ def _own_addresses(upstreams: Mapping[str, Upstream]) -> FastAPI:
     pages.serve(app)
     app.mount("/door/front", StaticFiles(directory=Path(__file__).with_name("static")), name="front")
     app.include_router(health_router(not_ready, lag))
+    app.mount("/docs", Documents(BUILT), name="documents")
 
     @app.get("/", include_in_schema=False)
     async def landing() -> Response:
