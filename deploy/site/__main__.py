@@ -43,7 +43,7 @@ def build(docs: Path, var: Path) -> Path:
     plain = {**os.environ, "NO_COLOR": "1"}
     done = subprocess.run(command, cwd=var, env=plain, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = _COLOURS.sub("", done.stdout.strip() or done.stderr.strip())
+        said = _COLOURS.sub("", done.stdout + done.stderr.partition("Traceback")[0]).strip()
         raise PageError(f"The site cannot be built; set right what the generator says of docs/:\n{said}")
     # it takes the site for the root of a server; the front door has a better page for what is not there
     (var / "site" / "404.html").unlink(missing_ok=True)

@@ -16,7 +16,7 @@ SECTIONS: Final = {
     "Look up": ("delivery.md", "glossary.md", "log-events.md"),
 }
 DECISIONS: Final = "decisions"
-_TITLE: Final = re.compile(r"^# (.+)$", re.MULTILINE)
+_TITLE: Final = re.compile(r"^# (.+?)(?: *\{:.*\})?$", re.MULTILINE)
 
 
 class PageError(Exception):
@@ -33,11 +33,16 @@ def navigation(docs: Path) -> list[Entry]:
         raise PageError(f"{docs / LANDING} is missing: the site needs a page to begin with.")
     decisions = sorted(name for name in there if name.startswith(f"{DECISIONS}/"))
     placed = {LANDING, *decisions, *(name for names in SECTIONS.values() for name in names)}
-    sections: dict[str, list[str]] = {title: [one for one in names if one in there] for title, names in SECTIONS.items()}
+    sections: dict[str, list[str]] = {
+        title: [one for one in names if one in there] for title, names in SECTIONS.items()
+    }
     sections["Look up"] += sorted(there - placed)
     sections["Decisions"] = decisions
     entries: list[Entry] = [{title_of(docs / LANDING): LANDING}]
-    return [*entries, *({title: [{title_of(docs / one): one} for one in names]} for title, names in sections.items() if names)]
+    return [
+        *entries,
+        *({title: [{title_of(docs / one): one} for one in names]} for title, names in sections.items() if names),
+    ]
 
 
 def title_of(page: Path) -> str:
