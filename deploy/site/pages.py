@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
-Entry: TypeAlias = "dict[str, str | list[dict[str, str]]]"
+Entry: TypeAlias = Mapping[str, "str | Sequence[Entry]"]
 
 LANDING: Final = "index.md"
 SECTIONS: Final = {
@@ -53,14 +54,14 @@ def title_of(page: Path) -> str:
     return found[1].strip()
 
 
-def as_toml(entries: list[Entry]) -> str:
+def as_toml(entries: Sequence[Entry]) -> str:
     """The table of contents as a value of TOML."""
     return "[" + ", ".join(_table(entry) for entry in entries) + "]"
 
 
 def _table(entry: Entry) -> str:
     pairs = (
-        f"{json.dumps(title, ensure_ascii=False)} = {json.dumps(it) if isinstance(it, str) else as_toml([*it])}"
+        f"{json.dumps(title, ensure_ascii=False)} = {json.dumps(it) if isinstance(it, str) else as_toml(it)}"
         for title, it in entry.items()
     )
     return "{ " + ", ".join(pairs) + " }"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+from typing import Any
 
-import click
 import pytest
 import typer
+from typer.exceptions import TyperException
 
 from deploy.cli import build
 from deploy.contracts.speech import speech_of
@@ -143,15 +144,27 @@ def _shown_commands() -> list[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize(("document", "words"), _shown_commands(), ids=lambda it: it if isinstance(it, str) else it[0])
 def test_every_command_that_documents_show_is_one(document: str, words: list[str]) -> None:
-    command: click.Command = typer.main.get_command(build())
-    context = command.make_context("lienthong", words[:1], resilient_parsing=True)
-    while isinstance(command, click.Group):
-        name, words = words[0], words[1:]
-        found = command.get_command(context, name)
-        assert found is not None, f"{document}: there is no {context.command_path} {name}"
-        command, context = found, click.Context(found, parent=context, info_name=name)
+    assert _misused(words) == "", document
 
-    command.make_context(context.info_name, words, parent=context.parent)
+
+def test_a_command_that_is_none_would_be_found() -> None:
+    assert "No such command" in _misused(["dead-letter", "list"])
+    assert "unexpected extra argument" in _misused(["parked", "list", "routing"])
+    assert "No such option" in _misused(["republish", "intake", "--everything"])
+
+
+def _misused(words: list[str]) -> str:
+    """What `lienthong` would complain of; nothing is carried out."""
+    command: Any = typer.main.get_command(build())
+    context: Any = None
+    try:
+        while hasattr(command, "commands"):
+            context = command.make_context(command.name, list(words), parent=context)
+            _, command, words = command.resolve_command(context, list(words))
+        command.make_context(command.name, list(words), parent=context)
+    except TyperException as error:
+        return f"{error}"
+    return ""
 
 
 def test_documents_show_commands() -> None:
