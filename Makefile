@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/
 .DEFAULT_GOAL := up
-.PHONY: up down status test check fmt bench chromium lock clean bootstrap bootstrap-dev
+.PHONY: up down status test check fmt bench chromium parser contracts asyncapi docs lock clean bootstrap bootstrap-dev
 
 up: bootstrap  ## everything, in the foreground
 	@exec $(RUN)lienthong up $(ARGS)
@@ -13,7 +13,7 @@ down: bootstrap
 status: bootstrap
 	@exec $(RUN)lienthong status $(ARGS)
 
-test: bootstrap-dev chromium
+test: bootstrap-dev chromium parser
 	$(RUN)pytest -q $(ARGS)
 
 check: bootstrap-dev
@@ -33,13 +33,28 @@ bench: bootstrap-dev
 chromium:
 	@$(PYTHON) deploy/chromium.py
 
+parser:
+	@$(PYTHON) deploy/parser.py
+
+contracts: bootstrap-dev  ## what the services say to one another, written anew: docs/contracts and the golden records
+	$(RUN)lienthong contracts
+	$(RUN)python -m tests.contracts
+
+asyncapi: bootstrap-dev parser  ## AsyncAPI's own parser reads the document
+	$(RUN)lienthong contracts --check
+	node tests/contracts/parser/check.js docs/contracts/asyncapi.json
+
+docs: bootstrap-dev  ## the documents as a site, in var/site
+	@$(RUN)python -m deploy.site
+
 lock: bootstrap-dev
 	$(RUN)python -m deploy.launcher.locks
 
 clean: bootstrap  ## stops everything and removes what was built and downloaded; dossiers (var/postgres, …) stay
 	$(RUN)lienthong down
 	LIENTHONG_VAR=var/test $(RUN)lienthong down
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/tools var/jars var/test
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/tools var/jars var/test var/site \
+	  tests/contracts/parser/node_modules
 
 bootstrap bootstrap-dev:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

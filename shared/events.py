@@ -2,7 +2,7 @@
 
 An event is a frozen past-tense fact. Only optional fields are ever added; a break is a new class with the suffix
 ``V2``. What surrounds the fact (identity, subject, version, the two times, the cause) is the envelope's affair
-(`shared.bus.envelope`). No event carries personal data: contacts travel as ciphertext on `CONTACT`, everything else
+(`shared.envelope`). No event carries personal data: contacts travel as ciphertext on `CONTACT`, everything else
 is codes, reasons and pseudonymous ids.
 """
 
@@ -328,7 +328,9 @@ class NoticeFailed(Event):
 
 
 class ContactGiven(_Frozen):
-    """How a citizen can be reached, sealed. Not an event of a stream: the highest version wins, gaps are normal.
+    """How a citizen can be reached, sealed. Intake says it; notification hears it.
+
+    Not an event of a stream: the highest version wins, gaps are normal.
 
     ``sealed`` is a JWE under the dossier's data key, ``wrapped_key`` that key wrapped for the services that may read
     it (intake, notification). A record without a body (tombstone) erases both.

@@ -25,6 +25,7 @@ from shared.http.traces import Traces
 from shared.operations import Operated, operations_router
 from shared.outbox import Relay
 from shared.store import Database
+from shared.version import release
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def make_app(running: Running, pages: Pages, *, title: str, dev_actor: bool) -> 
     name = running.service
     app = FastAPI(
         title=title,
-        version="0.0.1",
+        version=release(),
         openapi_url=f"/{name}/openapi.json",
         docs_url=None,
         redoc_url=None,

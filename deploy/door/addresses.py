@@ -44,6 +44,7 @@ LANDING: Final = (
         "Lập trình viên",
         "Developers",
         (
+            Address("/docs/", "Tài liệu và các sự kiện", "Documents, and the contracts of the events"),
             Address("/intake/docs", "API tiếp nhận", "API of intake"),
             Address("/routing/docs", "API luân chuyển", "API of routing"),
             Address("/notification/docs", "API thông báo", "API of notification"),

@@ -19,10 +19,13 @@ from deploy.door import problems
 from deploy.door.addresses import COMMANDS, LANDING, SERVICES
 from deploy.door.connection import UpstreamError
 from deploy.door.crossing import Crossing
+from deploy.door.documents import Documents
 from deploy.door.upstream import Upstream
+from deploy.site import BUILT
 from shared.http.health import LoopLag, health_router
 from shared.http.pages import Pages
 from shared.http.problems import answer, say_problems
+from shared.version import release
 
 READY_SECONDS: Final = 3.0
 """A service that needs longer to say that it is ready is not."""
@@ -68,12 +71,20 @@ def _own_addresses(upstreams: Mapping[str, Upstream]) -> FastAPI:
         states = await _states([upstreams[name] for name in SERVICES])
         return [f"{name}_{state}" for name, state in states.items() if state != "ready"]
 
-    app = FastAPI(title="Lienthong", openapi_url="/door/openapi.json", docs_url=None, redoc_url=None, lifespan=living)
+    app = FastAPI(
+        title="Lienthong",
+        version=release(),
+        openapi_url="/door/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=living,
+    )
     say_problems(app)
     pages = Pages(Path(__file__).with_name("templates"), "/door")
     pages.serve(app)
     app.mount("/door/front", StaticFiles(directory=Path(__file__).with_name("static")), name="front")
     app.include_router(health_router(not_ready, lag))
+    app.mount("/docs", Documents(BUILT), name="documents")
 
     @app.get("/", include_in_schema=False)
     async def landing() -> Response:

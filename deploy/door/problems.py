@@ -9,7 +9,7 @@ UNKNOWN_ADDRESS: Final = Problem(
     404,
     "unknown-address",
     "There is nothing at this address",
-    "addresses begin with /intake, /routing, /notification, /reporting or /mail",
+    "addresses begin with /intake, /routing, /notification, /reporting, /mail or /docs",
     "start from the front page at /",
 )
 

@@ -48,8 +48,12 @@ async def create(servers: str, topics: Iterable[Topic]) -> None:
         await client.close()
 
 
+def settings_of(topic: Topic) -> dict[str, str]:
+    """The settings with which a topic is made: nothing is forgotten by age or size."""
+    policy = "compact" if topic.compacted else "delete"
+    return {"cleanup.policy": policy, "retention.ms": "-1", "retention.bytes": "-1"}
+
+
 def _new(topic: Topic, brokers: int) -> Any:
-    policy = {"cleanup.policy": "compact"} if topic.compacted else {"cleanup.policy": "delete"}
-    settings = {**policy, "retention.ms": "-1", "retention.bytes": "-1"}
     new: Any = NewTopic  # untyped in aiokafka
-    return new(topic.name, topic.partitions, min(3, brokers), topic_configs=settings)
+    return new(topic.name, topic.partitions, min(3, brokers), topic_configs=settings_of(topic))

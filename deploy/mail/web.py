@@ -18,6 +18,7 @@ from deploy.mail.letters import Letter, content_of, letter_of
 from shared.http.health import LoopLag, health_router
 from shared.http.pages import Link, Pages
 from shared.http.problems import RESPONSES, Problem, RefusedError, say_problems
+from shared.version import release
 
 PAGE_LENGTH: Final = 50
 
@@ -76,7 +77,7 @@ def make_app(folder: Folder, index: Index, lag: LoopLag, accepting: Callable[[],
     """The web application; `accepting` says whether mail is taken, without which it is not ready."""
     app = FastAPI(
         title="Lienthong mail catcher",
-        version="0.0.1",
+        version=release(),
         openapi_url="/mail/openapi.json",
         docs_url=None,
         redoc_url=None,

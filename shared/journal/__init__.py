@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared import telemetry
-from shared.envelope import Cause
+from shared.envelope import Cause, body_of
 from shared.events import PARTITIONS, TOPIC_OF, Event, Service, Topic
 from shared.store import Migrations, Queries, Transaction
 
@@ -161,7 +161,7 @@ async def announce(tx: Transaction, service: Service, locked: dict[str, Stream],
                 saying.origin,
                 saying.actor,
                 saying.traceparent or here,
-                _json_of(saying.event),
+                body_of(saying.event),
             )
         )
         outbox.append((shard_of(saying.subject), saying.subject, version))
@@ -170,11 +170,6 @@ async def announce(tx: Transaction, service: Service, locked: dict[str, Stream],
     # ids are drawn in this order while the subjects are locked: for one subject, id order is version order
     await tx.copy_records_to_table("outbox", records=outbox, columns=("shard", "aggregateid", "version"))
     await _raise_streams(tx, {subject: stream for subject, stream in raised.items() if not stream.is_written})
-
-
-def _json_of(event: Event) -> str:
-    # The serializer itself: a fifth of writing an event would be pydantic's way to it.
-    return event.__pydantic_serializer__.to_json(event, exclude_defaults=True).decode()
 
 
 async def _raise_streams(tx: Transaction, raised: Mapping[str, Stream]) -> None:

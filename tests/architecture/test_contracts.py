@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import importlib
 import re
+import shlex
+from typing import Any
 
 import pytest
+import typer
+from typer.exceptions import TyperException
 
+from deploy.cli import build
+from deploy.contracts.speech import speech_of
 from shared.bus import Hearer
-from shared.events import TOPIC_OF, TOPICS, Event, Service, every_event
+from shared.events import CONTACT, TOPIC_OF, TOPICS, ContactGiven, Event, Service, every_event
 from shared.settings import ServiceSettings
 from tests.architecture.tree import REPOSITORY, SERVICES, functions, log_calls, name_of, python_files
 
 _LINK = re.compile(r"\[[^\]]*\]\((?!https?://|#|mailto:)([^)#\s]+)")
-_SAYS = re.compile(r"(Intake|Routing|Notification) says it; (.+?) hears? it\.$")
+_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def _hearers() -> dict[str, Hearer]:
@@ -29,15 +35,18 @@ def _hearers() -> dict[str, Hearer]:
 
 @pytest.mark.parametrize("event", every_event().values(), ids=lambda event: event.__name__)
 def test_an_event_s_docstring_names_its_speaker_and_exactly_its_hearers(event: type[Event]) -> None:
-    said = _SAYS.search((event.__doc__ or "").strip())
+    said = speech_of(event)
     hearers = {service for service, hearer in _hearers().items() if event in hearer.types}
 
-    assert said is not None, "the docstring's last sentence is '… says it; … hear it.'"
-    assert said[1].lower() == event.said_by.value
-    others = [name for name in SERVICES if name != event.said_by.value]
-    named = set(others) if said[2] == "the other three" else set(re.split(r", | and ", said[2]))
-    assert named == hearers
+    assert said.speaker is event.said_by
+    assert {service.value for service in said.hearers} == hearers
     assert hearers, "an event that nobody hears is not said"
+
+
+def test_the_contact_s_docstring_names_exactly_its_hearers() -> None:
+    hearers = {service for service, hearer in _hearers().items() if CONTACT in hearer.states}
+
+    assert {service.value for service in speech_of(ContactGiven).hearers} == hearers
 
 
 def test_every_event_that_is_said_is_said_by_its_speaker_alone() -> None:
@@ -115,16 +124,59 @@ def test_every_make_target_that_documents_name_exists() -> None:
     named = {
         target
         for document in documents
-        for target in re.findall(r"`make ([a-z-]+)", document.read_text(encoding="utf-8"))
+        for target in re.findall(r"(?:`|^)make ([a-z-]+)", document.read_text(encoding="utf-8"), re.MULTILINE)
     }
 
-    assert named <= targets
+    assert {"up", "test", "docs"} <= named <= targets
+
+
+def _shown_commands() -> list[tuple[str, list[str]]]:
+    """The `lienthong` commands in the documents' blocks of shell, with the document that shows them."""
+    documents = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
+    return [
+        (name_of(document), shlex.split(line, comments=True)[1:])
+        for document in documents
+        for block in _BLOCK.findall(document.read_text(encoding="utf-8").replace("```\n.venv", "```sh\n.venv"))
+        for line in block.splitlines()
+        if line.startswith(".venv/bin/lienthong ")
+    ]
+
+
+@pytest.mark.parametrize(("document", "words"), _shown_commands(), ids=lambda it: it if isinstance(it, str) else it[0])
+def test_every_command_that_documents_show_is_one(document: str, words: list[str]) -> None:
+    assert _misused(words) == "", document
+
+
+def test_a_command_that_is_none_would_be_found() -> None:
+    assert "No such command" in _misused(["dead-letter", "list"])
+    assert "unexpected extra argument" in _misused(["parked", "list", "routing"])
+    assert "No such option" in _misused(["republish", "intake", "--everything"])
+
+
+def _misused(words: list[str]) -> str:
+    """What `lienthong` would complain of; nothing is carried out."""
+    command: Any = typer.main.get_command(build())
+    context: Any = None
+    try:
+        while hasattr(command, "commands"):
+            context = command.make_context(command.name, list(words), parent=context)
+            _, command, words = command.resolve_command(context, list(words))
+        command.make_context(command.name, list(words), parent=context)
+    except TyperException as error:
+        return f"{error}"
+    return ""
+
+
+def test_documents_show_commands() -> None:
+    assert {"README.md", "docs/run.md", "docs/operate.md"} <= {document for document, _ in _shown_commands()}
 
 
 def test_decision_records_are_numbered_sentences() -> None:
     records = sorted((REPOSITORY / "docs" / "decisions").glob("*.md"))
 
-    assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
+    numbers = [int(record.name[:4]) for record in records]
+    assert len(set(numbers)) == len(numbers), "two records have one number"
+    assert [number for number in numbers if number < 13] == list(range(1, 13)), "a record is never taken away"
 
 
 def test_the_services_are_listed_in_the_river_s_order() -> None:
