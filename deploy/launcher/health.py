@@ -16,7 +16,7 @@ from deploy.launcher.programs import is_healthy
 if TYPE_CHECKING:
     from deploy.launcher.layout import Layout
 
-HTTP_PROCESSES = ("mail", *SERVICES, "door")
+HTTP_PROCESSES = ("mail", "receiver", *SERVICES, "operations", "door")
 _SECONDS = 3
 
 

@@ -80,8 +80,9 @@ SELECT dossier, scope, run, rung, generation, fires_at FROM timer WHERE dossier 
  ORDER BY dossier, fires_at, scope;
 
 -- name: timer_depth
--- How many timers wait, and for how many seconds the oldest due one is late.
-SELECT count(*) AS timers,
+-- How many timers wait, when the next one fires, how many are overdue, and for how many seconds the oldest of these.
+SELECT count(*) AS timers, min(fires_at) FILTER (WHERE fires_at > clock_timestamp()) AS next_at,
+       count(*) FILTER (WHERE fires_at <= clock_timestamp()) AS overdue,
        greatest(coalesce(extract(epoch FROM clock_timestamp() - min(fires_at)), 0), 0)::float8 AS late_seconds
   FROM timer;
 
