@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from shared.bus import BrokerAwayError, Bus
 from shared.http.actor import believe_dev_actors
@@ -65,6 +66,9 @@ class Running:
         return reasons
 
 
+# FastAPI would tell of every request by itself: its path, which may hold a printed code, and what exceptions say.
+_UNTOLD: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
+
 NAV: Final = (
     Link("/reporting/", "Hồ sơ ở đâu", "what is where"),
     Link("/intake/procedures/page", "Thủ tục", "procedures"),
@@ -82,6 +86,7 @@ def make_app(running: Running, pages: Pages, *, title: str, dev_actor: bool) -> 
         docs_url=None,
         redoc_url=None,
         responses=RESPONSES,
+        telemetry=_UNTOLD,
     )
     say_problems(app)
     believe_dev_actors(app, enabled=dev_actor)
