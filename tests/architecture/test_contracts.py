@@ -85,6 +85,23 @@ def test_every_log_event_is_in_the_catalogue_and_the_reverse() -> None:
     assert logged - {""} == catalogue
 
 
+def test_every_metric_is_in_the_catalogue_with_its_unit_and_the_reverse() -> None:
+    catalogue = dict(
+        re.findall(
+            r"^\| `([a-z_.]+)` \| (\S+) \|",
+            (REPOSITORY / "docs" / "metrics.md").read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+    )
+    told: dict[str, str] = {}
+    for path in python_files("shared", "services", "deploy"):
+        text = path.read_text(encoding="utf-8")
+        told |= dict(re.findall(r'telemetry\.(?:count|stands)\(\s*"([a-z_.]+)",\s*"([^"]+)"', text))
+        told |= dict.fromkeys(re.findall(r'telemetry\.took\(\s*"([a-z_.]+)"', text), "s")
+
+    assert told == catalogue
+
+
 def test_log_events_are_plain_names() -> None:
     odd = [
         f"{name_of(path)}:{line}"
@@ -124,7 +141,9 @@ def test_every_make_target_that_documents_name_exists() -> None:
 def test_decision_records_are_numbered_sentences() -> None:
     records = sorted((REPOSITORY / "docs" / "decisions").glob("*.md"))
 
-    assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
+    # A number is taken once and stays; blocks of them are given to work that goes on side by side.
+    assert [record.name for record in records if not re.fullmatch(r"\d{4}(-[a-z0-9]+)+\.md", record.name)] == []
+    assert len({record.name[:4] for record in records}) == len(records)
 
 
 def test_the_services_are_listed_in_the_river_s_order() -> None:

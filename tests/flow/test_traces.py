@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -40,19 +41,20 @@ def _exported(river: River) -> list[Row]:
     for body in river.spans.of("/v1/traces"):
         request = read(body, ExportTraceServiceRequest(), as_json=False)
         assert not isinstance(request, Garbage)
-        for row in span_rows(request, 0).rows:
-            found.append({**row, **{name: json.loads(row[name]) for name in ("attributes", "links")}})
+        found.extend(_opened(row) for row in span_rows(request, 0).rows)
     return found
+
+
+def _opened(row: Row) -> Row:
+    return {**row, **{name: json.loads(row[name]) for name in ("attributes", "links")}}
 
 
 def _walk(river: River, stream: str, root: str) -> Walk | None:
     """The walk of the command on a stream whose root has this name."""
     spans = _exported(river)
-    traces = {
-        one["trace"] for one in spans if one["name"] == root and one["attributes"].get("lienthong.stream") == stream
-    }
-    for trace in traces:
-        return walk_of(trace, [one for one in spans if one["trace"] == trace])
+    for root_span in spans:
+        if root_span["name"] == root and root_span["attributes"].get("lienthong.stream") == stream:
+            return walk_of(root_span["trace"], [one for one in spans if one["trace"] == root_span["trace"]])
     return None
 
 
@@ -106,7 +108,7 @@ async def test_waiting_and_working_make_up_the_whole_and_never_overlap(river: Ri
     for step in walk.all():
         places = [(one.began, one.ended) for one in step.waits]
         assert all(began < ended <= step.span.began for began, ended in places), step.span.name
-        assert all(one[1] <= other[0] for one, other in zip(places, places[1:], strict=False)), step.span.name
+        assert all(one[1] <= other[0] for one, other in pairwise(places)), step.span.name
 
 
 async def test_a_batch_has_a_span_of_its_own_that_links_its_messages(river: River) -> None:
