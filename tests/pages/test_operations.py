@@ -30,6 +30,7 @@ from tests.telemetry.conftest import TheReceiver, a_receiver, a_request, a_span
 
 TABLET = 768
 WIDTHS = (DESK, TABLET, PHONE)
+AWAY = ("ROUTING", "NOTIFICATION", "REPORTING")
 
 
 @dataclass(slots=True)
@@ -76,10 +77,7 @@ async def watched(servers: Servers, layout: Layout, tmp_path_factory: pytest.Tem
         behind = {
             "UPSTREAM_INTAKE": f"http://127.0.0.1:{intake}",
             "UPSTREAM_RECEIVER": receiver.url,
-            **{
-                f"UPSTREAM_{name}": f"http://127.0.0.1:{free_port()}"
-                for name in ("ROUTING", "NOTIFICATION", "REPORTING")
-            },
+            **{f"UPSTREAM_{name}": f"http://127.0.0.1:{free_port()}" for name in AWAY},
         }
         asked = {"OPERATIONS_PORT": str(pages), "DEV_ACTOR": "true", "LIENTHONG_OPERATOR": "op-9", **behind}
         await stack.enter_async_context(running("deploy.operations", asked, pages))

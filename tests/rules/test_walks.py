@@ -79,9 +79,8 @@ def test_a_command_in_bulk_is_shown_for_one_dossier_only() -> None:
     other = {"lienthong.stream": "other"}
     request = {**a_span("request", None, 0, 9), "attributes": {}}
 
-    walk = a_walk(
-        request, a_span("mine", "request", 1, 2), a_span("his", "request", 1, 2, attributes=other), stream="s"
-    )
+    his = a_span("his", "request", 1, 2, attributes=other)
+    walk = a_walk(request, a_span("mine", "request", 1, 2), his, stream="s")
 
     assert [step.span.id for step in walk.all()] == ["request", "mine"]
 
