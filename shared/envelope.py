@@ -43,7 +43,10 @@ _LAST_YEAR: Final = 9998
 
 # What is made for every record is a Struct: as frozen as a dataclass, and made ten times as fast (decision 0020).
 class Record(Struct, frozen=True):
-    """A Kafka record as it came, or as it lay parked. Kafka allows a header without a value."""
+    """A Kafka record as it came, or as it lay parked. Kafka allows a header without a value.
+
+    ``polled``: when it came, in nanoseconds since 1970; None for one that lay parked.
+    """
 
     topic: str
     partition: int
@@ -51,6 +54,7 @@ class Record(Struct, frozen=True):
     key: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
     body: bytes | None
+    polled: int | None = None
 
 
 class Cause(Struct, frozen=True):

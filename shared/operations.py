@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
-from shared import outbox
+from shared import outbox, telemetry
 from shared.access import Action, Actor
 from shared.bus import Bus, parked
 from shared.bus.parked import DeadLetter, Done, NotDone
 from shared.http.actor import actor_of, demand
 from shared.http.fields import Form, ShortText
+from shared.http.health import LoopLag
 from shared.http.problems import Problem, RefusedError
 from shared.outbox import Relay
 from shared.store import Database
@@ -43,6 +44,7 @@ class Operated:
     bus: Bus
     relay: Relay | None
     more: Callable[[], Awaitable[dict[str, Any]]] | None = None
+    lag: LoopLag | None = None
 
 
 def operations_router(operated: Operated) -> APIRouter:
@@ -144,11 +146,35 @@ async def status_of(operated: Operated) -> dict[str, Any]:
         "parked": {"count": room.parked, "oldest_seconds": round(room.parked_seconds, 3)},
         "dead_letters": {"count": room.dead, "oldest_seconds": round(room.dead_seconds, 3)},
     }
+    if operated.lag is not None:
+        figures["loop_lag_seconds"] = round(operated.lag.worst, 3)
     if operated.relay is not None:
         figures["relay"] = {"shards": sorted(operated.relay.held), "sent": operated.relay.sent}
     if operated.more is not None:
         figures.update(await operated.more())
     return figures
+
+
+def tell_figures(status: dict[str, Any]) -> None:
+    """The figures of ``/operations/status`` as metrics; docs/metrics.md says what each means."""
+    for topic, behind in status["lag"].items():
+        telemetry.stands("event.unheard", "{event}", behind, topic=topic)
+    telemetry.stands("event.unsent", "{event}", status["unsent"])
+    telemetry.stands("event.unsent.aged", "s", status["oldest_unsent_seconds"])
+    telemetry.stands("event.parked", "{event}", status["parked"]["count"])
+    telemetry.stands("event.parked.aged", "s", status["parked"]["oldest_seconds"])
+    telemetry.stands("letter.buried", "{letter}", status["dead_letters"]["count"])
+    telemetry.stands("letter.buried.aged", "s", status["dead_letters"]["oldest_seconds"])
+    if "loop_lag_seconds" in status:
+        telemetry.stands("loop.delayed", "s", status["loop_lag_seconds"])
+    if "timers" in status:
+        telemetry.stands("timer.awaited", "{timer}", status["timers"]["waiting"])
+        telemetry.stands("timer.overdue", "{timer}", status["timers"]["overdue"])
+        telemetry.stands("timer.overdue.aged", "s", status["timers"]["late_seconds"])
+    if "notices" in status:
+        telemetry.stands("notice.awaited", "{notice}", status["notices"]["waiting"])
+        telemetry.stands("notice.awaited.aged", "s", status["notices"]["oldest_waiting_seconds"])
+        telemetry.stands("notice.failed", "{notice}", status["notices"]["failed"])
 
 
 def _shown(one: DeadLetter) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from shared.bus import BrokerAwayError, Bus
 from shared.http.actor import believe_dev_actors
@@ -22,14 +23,15 @@ from shared.http.health import LoopLag, health_router
 from shared.http.pages import Link, Pages
 from shared.http.problems import RESPONSES, say_problems
 from shared.http.traces import Traces
-from shared.operations import Operated, operations_router
+from shared.operations import Operated, operations_router, status_of, tell_figures
 from shared.outbox import Relay
-from shared.store import Database
+from shared.store import Database, is_transient
 from shared.version import release
 
 log = logging.getLogger(__name__)
 
 _GRACE: Final = 10
+_FIGURES_EVERY: Final = 10.0
 
 
 @dataclass(slots=True)
@@ -45,6 +47,11 @@ class Running:
     lag: LoopLag = field(default_factory=LoopLag)
     hears: bool = False
 
+    @property
+    def operated(self) -> Operated:
+        """The parts that operators look after."""
+        return Operated(self.service, self.database, self.bus, self.relay, self.more, self.lag)
+
     async def not_ready(self) -> list[str]:
         """Codes of what stands against readiness."""
         reasons = []
@@ -59,6 +66,9 @@ class Running:
             reasons.append("hearing_stopped")
         return reasons
 
+
+# FastAPI would tell of every request by itself: its path, which may hold a printed code, and what exceptions say.
+_UNTOLD: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
 
 NAV: Final = (
     Link("/reporting/", "Hồ sơ ở đâu", "what is where"),
@@ -77,6 +87,7 @@ def make_app(running: Running, pages: Pages, *, title: str, dev_actor: bool) -> 
         docs_url=None,
         redoc_url=None,
         responses=RESPONSES,
+        telemetry=_UNTOLD,
     )
     say_problems(app)
     believe_dev_actors(app, enabled=dev_actor)
@@ -84,7 +95,7 @@ def make_app(running: Running, pages: Pages, *, title: str, dev_actor: bool) -> 
     app.add_middleware(Traces, service=name)
     pages.serve(app)
     app.include_router(health_router(running.not_ready, running.lag))
-    app.include_router(operations_router(Operated(name, running.database, running.bus, running.relay, running.more)))
+    app.include_router(operations_router(running.operated))
     return app
 
 
@@ -105,6 +116,7 @@ async def serve(app: FastAPI, running: Running, *, host: str, port: int) -> None
         work: dict[str, Coroutine[Any, Any, Any]] = {"http": server.serve(), "hearing": _hear(running)}
         if running.relay is not None:
             work["relay"] = running.relay.run()
+        work["figures"] = _figures(running)
         work |= {name: make() for name, make in running.loops.items()}
         tasks = [asyncio.create_task(one, name=name) for name, one in work.items()]
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -142,6 +154,17 @@ class _Door(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+async def _figures(running: Running) -> None:
+    """Tell the figures of the status as metrics, every few seconds; while the database is away there are none."""
+    while True:
+        await asyncio.sleep(_FIGURES_EVERY)
+        try:
+            tell_figures(await status_of(running.operated))
+        except Exception as error:
+            if not is_transient(error):
+                raise
 
 
 async def _hear(running: Running) -> None:

@@ -42,7 +42,7 @@ def up(
     *,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when everything runs.")] = False,
 ) -> None:
-    """Start everything: PostgreSQL, Kafka, the four services, the mail catcher, the front door."""
+    """Start everything: PostgreSQL, Kafka, the mail catcher, the receiver, the four services, the pages, the door."""
     console = Console()
     with _sentences(console):
         layout = Layout.of(os.environ)
@@ -188,6 +188,8 @@ def _welcome(layout: Layout, console: Console) -> None:
         f"  2. see where every dossier is now: {door}/reporting/",
         f"  3. read what the citizens were told: {door}/mail/",
         "",
+        f"How it is: {door}/operations/ · what became of a command: {door}/traces/",
+        "",
         f"[dim]Kafka {layout.kafka_servers} · logs {layout.var / 'log'} · `make status` · `make down`[/]",
     ]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
@@ -216,6 +218,15 @@ def _show(health: Health, console: Console) -> None:
                 services.add_row(service.name, *_row(service.answer))
         console.print()
         console.print(services)
+    if health.receiver is not None:
+        shelves = Table("telemetry", "kept", "of", "since", "dropped", box=None, pad_edge=False)
+        for name, shelf in health.receiver.items():
+            dropped = f"[red]{shelf['dropped']}[/]" if shelf["dropped"] else "0"
+            because = f" [red]now: {escape(shelf['dropping'])}[/]" if shelf["dropping"] else ""
+            kept, limit = (f"{shelf[each] / 1e6:.1f} MB" for each in ("bytes", "limit_bytes"))
+            shelves.add_row(name, kept, limit, duration(shelf["oldest_seconds"]), dropped + because)
+        console.print()
+        console.print(shelves)
 
 
 def _row(answer: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from deploy.door.addresses import SERVICES
+from deploy.door.addresses import PREFIXES
 from deploy.door.app import Door
 from deploy.door.settings import Settings
 from deploy.door.upstream import Limits, Upstream
@@ -64,10 +64,9 @@ def _door(settings: Settings) -> Door:
         queue_seconds=settings.door_queue_seconds,
         answer_seconds=settings.door_answer_seconds,
     )
-    origins = {name: getattr(settings, f"upstream_{name}") for name in (*SERVICES, "mail")}
     upstreams = {}
-    for name, origin in origins.items():
-        parts = urlsplit(origin)
+    for name in dict.fromkeys(PREFIXES.values()):
+        parts = urlsplit(getattr(settings, f"upstream_{name}"))
         upstreams[name] = Upstream(name, str(parts.hostname), int(parts.port or 80), limits)
     return Door(upstreams)
 

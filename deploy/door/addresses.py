@@ -25,6 +25,15 @@ class Group:
 SERVICES: Final = ("intake", "routing", "notification", "reporting")
 """In the river's order."""
 
+PREFIXES: Final = {
+    **{name: name for name in SERVICES},
+    "mail": "mail",
+    "telemetry": "receiver",
+    "operations": "operations",
+    "traces": "operations",
+}
+"""The first segment of a path, and the process behind the door that answers there."""
+
 LANDING: Final = (
     Group(
         "Người dân và doanh nghiệp",
@@ -55,6 +64,8 @@ LANDING: Final = (
         "Vận hành",
         "Operators",
         (
+            Address("/operations/", "Tình trạng hệ thống", "How the system is"),
+            Address("/traces/", "Vết xử lý hồ sơ", "Traces: what became of a command"),
             Address("/health/ready", "Sẵn sàng hay chưa (JSON)", "Readiness (JSON)"),
             Address("/health/live", "Cửa chính còn sống (JSON)", "Liveness of the door (JSON)"),
             Address("/mail/health/ready", "Hộp thư thử (JSON)", "Readiness of the mail catcher (JSON)"),
@@ -64,6 +75,7 @@ LANDING: Final = (
 
 COMMANDS: Final = (
     ("lienthong status", "dịch vụ, độ trễ, việc còn tồn", "services, lag, unsent, parked, dead letters"),
+    ("lienthong trace MÃ-HỒ-SƠ", "hành trình của một hồ sơ qua các dịch vụ", "a dossier's way through the services"),
     ("lienthong dead-letters list", "sự kiện không đọc được", "events that could not be read"),
     ("lienthong down", "dừng tất cả theo thứ tự", "stop everything in order"),
 )

@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
 from deploy.door import problems
-from deploy.door.addresses import COMMANDS, LANDING, SERVICES
+from deploy.door.addresses import COMMANDS, LANDING, PREFIXES, SERVICES
 from deploy.door.connection import UpstreamError
 from deploy.door.crossing import Crossing
 from deploy.door.documents import Documents
@@ -35,7 +35,7 @@ class Door:
     """Passes requests on by the first segment of their path; answers the rest itself."""
 
     def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
-        self._upstreams = upstreams
+        self._upstreams = {prefix: upstreams[name] for prefix, name in PREFIXES.items()}
         self._own = _own_addresses(upstreams)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     upstream_notification: Origin = "http://127.0.0.1:8083"
     upstream_reporting: Origin = "http://127.0.0.1:8084"
     upstream_mail: Origin = "http://127.0.0.1:8085"
+    upstream_receiver: Origin = "http://127.0.0.1:8090"
+    upstream_operations: Origin = "http://127.0.0.1:8091"
 
     door_connections: int = Field(default=512, ge=1, description="at most so many at once to one upstream")
     door_connect_seconds: float = Field(default=5, gt=0)

@@ -16,7 +16,7 @@ from deploy.launcher.programs import is_healthy
 if TYPE_CHECKING:
     from deploy.launcher.layout import Layout
 
-HTTP_PROCESSES = ("mail", *SERVICES, "door")
+HTTP_PROCESSES = ("mail", "receiver", *SERVICES, "operations", "door")
 _SECONDS = 3
 
 
@@ -41,13 +41,17 @@ class ServiceHealth:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """All of it. `running` tells whether a supervisor watches; `stage` what it is doing."""
+    """All of it. `running` tells whether a supervisor watches; `stage` what it is doing.
+
+    `receiver` is what the receiver of traces says of its shelves; None when it does not answer.
+    """
 
     running: bool
     stage: str
     external: tuple[str, ...]
     processes: tuple[ProcessHealth, ...]
     services: tuple[ServiceHealth, ...]
+    receiver: dict[str, Any] | None = None
 
     @property
     def is_well(self) -> bool:
@@ -71,7 +75,9 @@ async def look(layout: Layout) -> Health:
     processes = await asyncio.gather(*(_process(layout, known, name) for name in names))
     async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as client:
         services = await asyncio.gather(*(_service(layout, client, name) for name in SERVICES)) if running else []
-    return Health(running, known.stage if running else "", known.external, tuple(processes), tuple(services))
+        receiver = await _answer(client, f"{layout.url('receiver')}/telemetry/status") if running else None
+    stage = known.stage if running else ""
+    return Health(running, stage, known.external, tuple(processes), tuple(services), receiver)
 
 
 async def _process(layout: Layout, known: state.State, name: str) -> ProcessHealth:
@@ -85,12 +91,16 @@ async def _process(layout: Layout, known: state.State, name: str) -> ProcessHeal
 
 
 async def _service(layout: Layout, client: httpx.AsyncClient, name: str) -> ServiceHealth:
+    return ServiceHealth(name, await _answer(client, f"{layout.url(name)}/{name}/operations/status"))
+
+
+async def _answer(client: httpx.AsyncClient, url: str) -> dict[str, Any] | None:
     try:
-        response = await client.get(f"{layout.url(name)}/{name}/operations/status")
+        response = await client.get(url)
         answer = response.json() if response.status_code == httpx.codes.OK else None
     except (httpx.HTTPError, ValueError):
-        answer = None
-    return ServiceHealth(name, answer if isinstance(answer, dict) else None)
+        return None
+    return answer if isinstance(answer, dict) else None
 
 
 async def _listens(port: int) -> bool:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 SERVICES = ("intake", "routing", "notification", "reporting")
 REPOSITORY = Path(__file__).resolve().parents[2]
-PORTS_IN_RANGE = 10
+PORTS_IN_RANGE = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A folder for data and a range of ten ports, from which every other path and address follows.
+    """A folder for data and a range of twelve ports, from which every other path and address follows.
 
     `downloads` is shared by all layouts of a checkout: jars, unpacked PostgreSQL and tools are fetched once.
     """
@@ -32,7 +32,7 @@ class Layout:
     def of(cls, environ: Mapping[str, str], *, folder: Path = REPOSITORY / "var", port: int = 8080) -> Layout:
         """The layout that LIENTHONG_VAR and LIENTHONG_PORT name, else the given defaults.
 
-        Raises LaunchError when the port is no number or its range of ten does not fit.
+        Raises LaunchError when the port is no number or its range of twelve does not fit.
         """
         text = environ.get("LIENTHONG_PORT") or str(port)
         if not (text.isascii() and text.isdigit() and 1024 <= int(text) <= 65535 - PORTS_IN_RANGE):
@@ -41,8 +41,8 @@ class Layout:
 
     @property
     def ports(self) -> dict[str, int]:
-        """Port by the name of what listens on it; ten in a row, in the river's order."""
-        names = ("door", *SERVICES, "mail", "smtp", "kafka", "kafka-controller", "postgres")
+        """Port by the name of what listens on it; twelve in a row, in the river's order. New ones go to the end."""
+        names = ("door", *SERVICES, "mail", "smtp", "kafka", "kafka-controller", "postgres", "receiver", "operations")
         return {name: self.port + offset for offset, name in enumerate(names)}
 
     @property
@@ -69,6 +69,10 @@ class Layout:
     @property
     def mail(self) -> Path:
         return self.var / "mail"
+
+    @property
+    def telemetry(self) -> Path:
+        return self.var / "telemetry"
 
     @property
     def kafka(self) -> Path:

@@ -63,6 +63,19 @@ def mail(layout: Layout) -> Program:
     return _python("mail", "deploy.mail", layout, given)
 
 
+def receiver(layout: Layout) -> Program:
+    """The receiver of traces, metrics and logs: takes OTLP, keeps it bounded."""
+    given = {"RECEIVER_FOLDER": str(layout.telemetry), "RECEIVER_PORT": str(layout.ports["receiver"])}
+    return _python("receiver", "deploy.receiver", layout, given, {"DEV_ACTOR": "true"})
+
+
+def operations(layout: Layout) -> Program:
+    """The operators' pages: they ask the services and the receiver over HTTP."""
+    asked = {f"UPSTREAM_{each.upper()}": layout.url(each) for each in (*SERVICES, "receiver")}
+    given = {"OPERATIONS_PORT": str(layout.ports["operations"]), **asked}
+    return _python("operations", "deploy.operations", layout, given, {"DEV_ACTOR": "true"})
+
+
 def service(name: str, layout: Layout, kafka: str, databases: Databases) -> Program:
     """One of the four: it gets its own database and no other, and no owner's password."""
     given = {
@@ -77,13 +90,14 @@ def service(name: str, layout: Layout, kafka: str, databases: Databases) -> Prog
         "SMTP_PORT": str(layout.ports["smtp"]),
         "SLOT": "0",
         "DEV_ACTOR": "true",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": layout.url("receiver"),
     }
     return _python(name, f"services.{name}", layout, given, chosen)
 
 
 def door(layout: Layout) -> Program:
     """The front door: one port before everything that speaks HTTP."""
-    upstreams = {f"UPSTREAM_{each.upper()}": layout.url(each) for each in (*SERVICES, "mail")}
+    upstreams = {f"UPSTREAM_{each.upper()}": layout.url(each) for each in (*SERVICES, "mail", "receiver", "operations")}
     return _python(
         "door", "deploy.door", layout, {"DOOR_PORT": str(layout.ports["door"]), **upstreams}, {"DOOR_HOST": HOST}
     )

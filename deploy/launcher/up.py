@@ -185,9 +185,9 @@ async def _bring_up(
         make_keys(layout.keys)
     except KeysError as error:
         raise LaunchError(str(error)) from error
-    await supervisor.start([programs.mail(layout)])
+    await supervisor.start([programs.mail(layout), programs.receiver(layout)])
     await supervisor.start([programs.service(name, layout, servers_of_kafka, databases) for name in SERVICES])
-    await supervisor.start([programs.door(layout)])
+    await supervisor.start([programs.operations(layout), programs.door(layout)])
     await _feed_once(layout, databases.login[SERVICES[0]], progress)
 
 

@@ -102,12 +102,17 @@ class Sender:
         with telemetry.span(
             "send notice",
             parent=claimed.traceparent,
-            kind=telemetry.SpanKind.CLIENT,
-            attributes={"lienthong.stream": claimed.dossier, "lienthong.template": claimed.template.value},
+            attributes={
+                telemetry.STREAM: claimed.dossier,
+                "lienthong.template": claimed.template.value,
+                "lienthong.attempt": claimed.attempt,
+            },
         ) as opened:
             try:
                 outcome = await self._sent(claimed)
-                opened.set_attribute("lienthong.outcome", type(outcome).__name__.lower())
+                told = type(outcome).__name__.lower()
+                opened.set_attribute("lienthong.outcome", told)
+                telemetry.count("attempt.made", "{attempt}", outcome=told)
                 self._heed(outcome)
                 await self._recorded(claimed, outcome)
             except Exception as error:
@@ -124,7 +129,10 @@ class Sender:
         letter = self.letters.written(claimed, address)
         if isinstance(letter, Unsendable):
             return letter
-        return await self.mail.send(address, letter)
+        with telemetry.span(
+            "send mail", kind=telemetry.SpanKind.CLIENT, attributes={telemetry.STREAM: claimed.dossier}
+        ):
+            return await self.mail.send(address, letter)
 
     def _heed(self, outcome: Outcome | None) -> None:
         """Whether the provider is there is seen from what came of a letter (or of a probe: None)."""

@@ -32,7 +32,15 @@ async def main() -> None:
     async def more() -> dict[str, Any]:
         async with database.pool.acquire() as connection:
             depth = await store.timer_depth(connection)
-        return {"timers": {"waiting": depth.timers, "late_seconds": depth.late_seconds, "clock_stepped": clock.stopped}}
+        return {
+            "timers": {
+                "waiting": depth.timers,
+                "next": depth.next_at.isoformat() if depth.next_at else None,
+                "overdue": depth.overdue,
+                "late_seconds": round(depth.late_seconds, 3),
+                "clock_stepped": clock.stopped,
+            }
+        }
 
     running = Running(
         "routing",

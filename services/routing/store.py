@@ -69,10 +69,12 @@ class JourneysLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TimerDepth:
-    """How many timers wait, and for how many seconds the oldest due one is late."""
+    """How many timers wait, for how many seconds the oldest due one is late, how many are; when the next fires."""
 
     timers: int
     late_seconds: float
+    overdue: int
+    next_at: datetime | None
 
 
 # --- units, calendars, procedures, routes --------------------------------------------------------------------------
@@ -287,7 +289,7 @@ async def timers_of(tx: Transaction, dossiers: Sequence[str]) -> dict[str, tuple
 async def timer_depth(tx: Transaction) -> TimerDepth:
     row = await tx.fetchrow(_sql["timer_depth"])
     assert row is not None
-    return TimerDepth(row["timers"], row["late_seconds"])
+    return TimerDepth(row["timers"], row["late_seconds"], row["overdue"], row["next_at"])
 
 
 async def worklist(

@@ -11,6 +11,7 @@ if all goes well, which is its lock, too; what comes out differently is put righ
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -112,6 +113,7 @@ async def hear_batch(
     ``with_parked`` False leaves what is parked alone, and ``only`` takes one parked row by its id, so that an error can
     only belong to what was given.
     """
+    began = time.time_ns()
     buried: list[ToBury] = []
     candidates: list[Candidate] = []
     for record in records:
@@ -125,10 +127,15 @@ async def hear_batch(
     if with_parked:
         candidates.extend(await _parked_in_turn(tx, candidates, before, only))
     fates = sort_out(candidates, before, hearer.types, hearer.sources)
-    heard: list[Heard] = [one.decoded for one in fates.hear if isinstance(one.decoded, Heard)]
     spans: list[telemetry.Span] = []
+    heard = [
+        _traced(one.decoded, one.record.polled, began, spans)
+        if telemetry.is_sampled(one.decoded.traceparent)
+        else one.decoded
+        for one in fates.hear
+        if isinstance(one.decoded, Heard)
+    ]
     if heard:
-        heard = [_traced(one, spans) if telemetry.is_sampled(one.traceparent) else one for one in heard]
         locked = await _lock_subjects(tx, hearer, heard, ears)
         waits = await hearer.hear(tx, locked, heard)
         await journal.settle(tx, locked)
@@ -220,25 +227,42 @@ async def _parked_in_turn(
     return await rows.parked_of(tx, moving, only) if moving else []
 
 
-def _traced(heard: Heard, spans: list[telemetry.Span]) -> Heard:
-    """A message is processed in its own trace: what is said because of it gets the processing span as its parent."""
-    opened = telemetry.open_message_span(
-        f"process {TOPIC_OF[heard.source].name}",
-        heard.traceparent,
-        kind=telemetry.SpanKind.CONSUMER,
-        attributes={
-            "messaging.system": "kafka",
-            "messaging.operation.type": "process",
-            "messaging.destination.name": TOPIC_OF[heard.source].name,
-            "lienthong.stream": heard.subject,
-            "lienthong.event": heard.type,
-            "lienthong.version": heard.version,
-        },
+def _traced(heard: Heard, polled: int | None, began: int, spans: list[telemetry.Span]) -> Heard:
+    """A message is processed in its own trace: what is said because of it gets the processing span as its parent.
+
+    The work on it is the batch's transaction; from the poll to that it waited, among others and through retries.
+    """
+    opened = process_span(
+        TOPIC_OF[heard.source].name, heard.traceparent, heard.subject, heard.type, heard.version, polled, began
     )
     if opened is None:
         return heard
     spans.append(opened)
     return replace(heard, traceparent=telemetry.traceparent_of(opened))
+
+
+def process_span(
+    topic: str, parent: str | None, subject: str, kind: str, version: int, polled: int | None, began: int
+) -> telemetry.Span | None:
+    """An open span for the hearing of one message, which began at ``began`` (ns); None when it is not recorded."""
+    waited: dict[str, bool | float] = (
+        {telemetry.WAITED_PARKED: True} if polled is None else {telemetry.WAITED_BATCH: max(0, began - polled) / 1e9}
+    )
+    return telemetry.open_message_span(
+        f"process {topic}",
+        parent,
+        kind=telemetry.SpanKind.CONSUMER,
+        attributes={
+            "messaging.system": "kafka",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": topic,
+            telemetry.STREAM: subject,
+            "lienthong.event": kind,
+            "lienthong.version": version,
+            **waited,
+        },
+        began=began,
+    )
 
 
 async def _save(tx: Transaction, fates: Fates, ears: _Ears) -> None:

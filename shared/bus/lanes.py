@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -196,7 +197,10 @@ class Bus:
             await asyncio.sleep(1)
             ear.wind_back(raw, turn)
             return
-        records = [Record(one.topic, one.partition, one.offset, one.key, tuple(one.headers), one.value) for one in raw]
+        polled = time.time_ns()
+        records = [
+            Record(one.topic, one.partition, one.offset, one.key, tuple(one.headers), one.value, polled) for one in raw
+        ]
         try:
             async with asyncio.timeout(_POLL_INTERVAL / 2):
                 await (lane.trying.states if lane.states else lane.trying.events)(records)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -160,6 +161,7 @@ class Trying:
     async def _hear(
         self, records: Sequence[Record], *, again: Sequence[str] = (), with_parked: bool = True, only: int | None = None
     ) -> Heeded:
+        began = time.perf_counter()
         with telemetry.span(f"process {self.hearer.service.value}", kind=telemetry.SpanKind.CONSUMER) as batch:
             batch.set_attribute("messaging.batch.message_count", len(records))
             async with self.database.transaction() as tx:
@@ -170,6 +172,8 @@ class Trying:
                 batch.add_link(opened.get_span_context())
         heeded.end_spans()
         self.heard += heeded.heard
+        telemetry.took("batch.heard", time.perf_counter() - began)
+        telemetry.count("event.heard", "{event}", heeded.heard)
         self.woken.tell(known=heeded.known)
         return heeded
 
@@ -178,9 +182,26 @@ class Trying:
         for record in records:
             by_topic.setdefault(record.topic, []).append(record)
         known: list[str] = []
+        began = time.time_ns()
+        spans = [opened for record in records if (opened := _state_span(record, began)) is not None]
         async with self.database.transaction() as tx:
             for topic, hear in self.hearer.states.items():
                 if topic.name in by_topic:
                     known += await hear(tx, by_topic[topic.name])
+        for opened in spans:
+            opened.end()
         self.woken.tell(known=known)
         return Heeded(heard=len(records))
+
+
+def _state_span(record: Record, began: int) -> telemetry.Span | None:
+    """A state of a compacted topic is kept in its own trace, too; its headers are no envelope."""
+    headers = dict(record.headers)
+    try:
+        parent, version = (headers.get(name) or b"" for name in ("traceparent", "ce_streamversion"))
+        subject = (record.key or b"").decode("ascii")
+        return hearing.process_span(
+            record.topic, parent.decode("ascii"), subject, "state", int(version), record.polled, began
+        )
+    except ValueError:  # what cannot be read has no trace
+        return None

@@ -75,6 +75,10 @@ class Pages:
             number=_number,
         )
 
+    def add(self, **globals_: Any) -> None:
+        """Give every template of this process something more to use."""
+        self._environment.globals.update(globals_)
+
     def page(self, template: str, here: str = "", status: int = 200, **context: Any) -> HTMLResponse:
         """The page as an answer. `here` is its address in the nav. Raises UndefinedError for what was not given."""
         rendered = self._environment.get_template(template).render(here=here, **context)

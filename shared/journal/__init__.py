@@ -191,8 +191,16 @@ def in_order(locked: Mapping[str, Stream], saying: Saying) -> Saying:
     return saying if saying.time >= last else replace(saying, time=last)
 
 
-async def put_snapshots(tx: Transaction, topic: Topic, states: Sequence[tuple[str, int, str | None]]) -> None:
-    """Publish (subject, version, payload) on a compacted topic; payload None is a tombstone."""
+async def put_snapshots(
+    tx: Transaction,
+    topic: Topic,
+    states: Sequence[tuple[str, int, str | None]],
+    traces: Mapping[str, str | None] | None = None,
+) -> None:
+    """Publish (subject, version, payload) on a compacted topic; payload None is a tombstone.
+
+    ``traces``: the traceparent of each subject; without it, that of the span that is open here.
+    """
     if not states:
         return
     ordered = sorted(states)
@@ -203,7 +211,7 @@ async def put_snapshots(tx: Transaction, topic: Topic, states: Sequence[tuple[st
         [subject for subject, _, _ in ordered],
         [version for _, version, _ in ordered],
         [payload for _, _, payload in ordered],
-        [here] * len(ordered),
+        [traces.get(subject) if traces else here for subject, _, _ in ordered],
     )
     await tx.copy_records_to_table(
         "outbox",

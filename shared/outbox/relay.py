@@ -136,24 +136,33 @@ class Relay:
     ) -> None:
         own = TOPIC_OF[self.service].name
         by_partition: dict[tuple[str, int], list[_Outgoing]] = defaultdict(list)
+        spans: list[telemetry.Span] = []
         for row in rows:
             key, topic = row["aggregateid"].encode(), row["topic"] or own
             body = row["payload"].encode() if row["payload"] is not None else None
-            if row["is_state"]:
-                by_partition[topic, row["shard"]].append((key, body, _state_headers(row)))
-            elif row["is_event"]:
-                by_partition[topic, row["shard"]].append((key, body, headers_of(_envelope(self.service, row))))
+            if not (row["is_state"] or row["is_event"]):
+                continue
+            trace = _traced(topic, row, spans)
+            headers = _state_headers(row, trace) if row["is_state"] else headers_of(_envelope(self.service, row, trace))
+            by_partition[topic, row["shard"]].append((key, body, headers))
         for topic in {topic for topic, _ in by_partition} - _TOPIC_NAMES:
             if not await self._meanwhile(connection, _is_there(producer, topic)):
                 # Somebody asked for his private topic and forgot to make it; nobody else is to wait for that.
                 log.error("private_topic_missing", extra={"topic": topic})
                 await connection.execute(_sql["forget_topic"], topic, sorted(self.held))
                 by_partition = {where: what for where, what in by_partition.items() if where[0] != topic}
-        with telemetry.span(f"send {own}", kind=telemetry.SpanKind.PRODUCER) as opened:
-            opened.set_attribute("messaging.batch.message_count", len(rows))
+        with telemetry.span(f"send {own}", kind=telemetry.SpanKind.PRODUCER) as batch:
+            batch.set_attribute("messaging.batch.message_count", len(rows))
+            for one in spans:
+                batch.add_link(one.get_span_context())
             await self._meanwhile(connection, _send_all(producer, by_partition))
+        # A send that fails leaves its spans open for ever, so they are never told: what counts is the one that was
+        # acknowledged, and its wait in the outbox has all tries in it.
+        for one in spans:
+            one.end()
         await connection.execute(_sql["forget_sent"], [row["id"] for row in rows])
         self.sent += len(rows)
+        telemetry.count("event.sent", "{event}", len(rows))
 
     async def _meanwhile(self, connection: asyncpg.Connection[asyncpg.Record], work: Coroutine[Any, Any, T]) -> T:
         """Wait for the broker, and keep the session meanwhile: it is for standing still that it is lost."""
@@ -169,10 +178,34 @@ class Relay:
 _Outgoing: TypeAlias = tuple[bytes, bytes | None, list[tuple[str, bytes]]]
 
 
-def _state_headers(row: asyncpg.Record) -> list[tuple[str, bytes]]:
+def _traced(topic: str, row: asyncpg.Record, spans: list[telemetry.Span]) -> str | None:
+    """The traceparent that goes with a record: that of its sending, where its trace is recorded."""
+    parent: str | None = row["traceparent"]
+    if not telemetry.is_sampled(parent):
+        return parent
+    opened = telemetry.open_message_span(
+        f"send {topic}",
+        parent,
+        kind=telemetry.SpanKind.PRODUCER,
+        attributes={
+            "messaging.system": "kafka",
+            "messaging.operation.type": "send",
+            "messaging.destination.name": topic,
+            telemetry.STREAM: row["aggregateid"],
+            "lienthong.event": row["type"] or "state",
+            "lienthong.version": row["version"],
+        },
+    )
+    if opened is None:
+        return parent
+    spans.append(opened)
+    return telemetry.traceparent_of(opened)
+
+
+def _state_headers(row: asyncpg.Record, trace: str | None) -> list[tuple[str, bytes]]:
     headers = [("ce_streamversion", str(row["version"]).encode())]
-    if row["traceparent"]:
-        headers.append(("traceparent", row["traceparent"].encode()))
+    if trace:
+        headers.append(("traceparent", trace.encode()))
     return headers
 
 
@@ -212,7 +245,7 @@ async def _send_batches(
     await asyncio.gather(*pending)
 
 
-def _envelope(service: Service, row: asyncpg.Record) -> Envelope:
+def _envelope(service: Service, row: asyncpg.Record, trace: str | None) -> Envelope:
     cause = Cause(Service(row["cause_source"]), row["cause_version"]) if row["cause_source"] else None
     return Envelope(
         str(row["event_id"]),
@@ -225,5 +258,5 @@ def _envelope(service: Service, row: asyncpg.Record) -> Envelope:
         cause,
         row["origin"],
         row["actor"],
-        row["traceparent"],
+        trace,
     )

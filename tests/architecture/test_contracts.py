@@ -94,6 +94,23 @@ def test_every_log_event_is_in_the_catalogue_and_the_reverse() -> None:
     assert logged - {""} == catalogue
 
 
+def test_every_metric_is_in_the_catalogue_with_its_unit_and_the_reverse() -> None:
+    catalogue = dict(
+        re.findall(
+            r"^\| `([a-z_.]+)` \| (\S+) \|",
+            (REPOSITORY / "docs" / "metrics.md").read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+    )
+    told: dict[str, str] = {}
+    for path in python_files("shared", "services", "deploy"):
+        text = path.read_text(encoding="utf-8")
+        told |= dict(re.findall(r'telemetry\.(?:count|stands)\(\s*"([a-z_.]+)",\s*"([^"]+)"', text))
+        told |= dict.fromkeys(re.findall(r'telemetry\.took\(\s*"([a-z_.]+)"', text), "s")
+
+    assert told == catalogue
+
+
 def test_log_events_are_plain_names() -> None:
     odd = [
         f"{name_of(path)}:{line}"
@@ -174,6 +191,7 @@ def test_documents_show_commands() -> None:
 def test_decision_records_are_numbered_sentences() -> None:
     records = sorted((REPOSITORY / "docs" / "decisions").glob("*.md"))
 
+    # A number is taken once and stays; blocks of them are given to work that goes on side by side.
     numbers = [int(record.name[:4]) for record in records]
     assert len(set(numbers)) == len(numbers), "two records have one number"
     assert [number for number in numbers if number < 13] == list(range(1, 13)), "a record is never taken away"

@@ -10,7 +10,7 @@ import pytest
 from tests.door.standin import StandIn
 from tests.processes import free_port, running
 
-UPSTREAMS = ("intake", "routing", "notification", "reporting", "mail")
+UPSTREAMS = ("intake", "routing", "notification", "reporting", "mail", "receiver", "operations")
 
 
 @dataclass(frozen=True)

@@ -12,20 +12,24 @@ from threading import Thread
 
 @dataclass(slots=True)
 class Spans:
-    """What was exported until now, protobuf as it came (a string in it is UTF-8, so it can be looked for)."""
+    """What was exported until now, path and protobuf as it came (a string in it is UTF-8, so it can be looked for)."""
 
     endpoint: str
-    exported: list[bytes] = field(default_factory=list)
+    exported: list[tuple[str, bytes]] = field(default_factory=list)
 
     def hold(self, text: bytes) -> bool:
         """Whether anything exported holds these bytes."""
-        return any(text in one for one in self.exported)
+        return any(text in one for _, one in self.exported)
+
+    def of(self, path: str) -> list[bytes]:
+        """What was exported to a path: `/v1/traces`, `/v1/metrics` or `/v1/logs`."""
+        return [one for where, one in self.exported if where == path]
 
 
 @asynccontextmanager
 async def collected() -> AsyncIterator[Spans]:
     """A receiver of OTLP over HTTP on a free port of the loopback; in threads, so that no test's loop has its tasks."""
-    received: list[bytes] = []
+    received: list[tuple[str, bytes]] = []
 
     class Receiver(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -33,7 +37,7 @@ async def collected() -> AsyncIterator[Spans]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             packed = self.headers.get("Content-Encoding") == "gzip"
-            received.append(zlib.decompress(body, wbits=31) if packed else body)
+            received.append((self.path, zlib.decompress(body, wbits=31) if packed else body))
             self.send_response(200)
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", "0")

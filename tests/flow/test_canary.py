@@ -43,6 +43,10 @@ async def test_a_canary_is_found_in_no_topic_no_log_and_no_span(river: River) ->
         headers={**WARD_DESK, **command_id()},
     )
     answer.raise_for_status()
+    # Printed codes stand in addresses: looked up, and asked for what cannot be done yet.
+    address = river.url("intake", f"/intake/dossiers/{answer.json()['code']}")
+    (await river.client.get(address, headers=WARD_DESK)).raise_for_status()
+    await river.client.post(f"{address}/result", json={"way": "desk"}, headers={**WARD_DESK, **command_id()})
     await river.settled()
     found = await river.client.get(river.url("mail", "/mail/messages"), params={"to": _MAIL})
     assert found.json()["messages"], "the canary did sing: its mail arrived"
@@ -52,6 +56,8 @@ async def test_a_canary_is_found_in_no_topic_no_log_and_no_span(river: River) ->
     assert answer.json()["id"].encode() in topics, "the topics were read"
     assert [spelling for spelling in canaries if spelling in topics] == []
     await until(lambda: river.spans.hold(answer.json()["id"].encode()), "spans of the dossier are exported")
+    await until(lambda: river.spans.hold(b"POST /intake/dossiers/{code}/result"), "the refused command's span, too")
+    await until(lambda: any(b"notice_sent" in one for one in river.spans.of("/v1/logs")), "log events are exported")
     assert [spelling for spelling in canaries if river.spans.hold(spelling)] == []
     assert not river.spans.hold(answer.json()["code"].encode()), "a trace carries the stream id, not the printed code"
     for log in sorted((river.layout.var / "log").glob("*.log*")):

@@ -47,4 +47,5 @@ async def test_timers_fire_once_and_never_early_across_a_kill(river: River) -> N
 
     assert Counter(row["dossier"] for row in events) == dict.fromkeys(dossiers, 1)
     assert {row["type"] for row in events} == {"DeadlineNear"}
+    await until(lambda: river.spans.hold(b"fire timer"), "a timer begins a trace of its own")
     assert all(row["recorded"] >= due[row["dossier"]]["fires_at"] for row in events), "one was said too early"

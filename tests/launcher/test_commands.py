@@ -38,7 +38,7 @@ def test_status_for_programs_is_json(elsewhere: dict[str, str]) -> None:
     answer = json.loads(told.stdout)
     assert answer["well"] is False
     assert [process["name"] for process in answer["processes"]] == [
-        "postgres", "kafka", "mail", *SERVICES, "door",
+        "postgres", "kafka", "mail", "receiver", *SERVICES, "operations", "door",
     ]  # fmt: skip
 
 

@@ -7,12 +7,13 @@ from deploy.launcher.layout import PORTS_IN_RANGE, SERVICES, Layout
 from shared.events import Service
 
 
-def test_ten_ports_in_a_row_follow_from_the_first() -> None:
+def test_twelve_ports_in_a_row_follow_from_the_first() -> None:
     layout = Layout(Path("/srv/lienthong"), 9000)
 
     assert list(layout.ports.values()) == list(range(9000, 9000 + PORTS_IN_RANGE))
     assert layout.ports["door"] == 9000
     assert layout.ports["postgres"] == 9009
+    assert layout.ports["operations"] == 9011
     assert layout.kafka_servers == "127.0.0.1:9007"
 
 
@@ -23,9 +24,9 @@ def test_the_environment_names_folder_and_ports() -> None:
     assert layout.url("intake") == "http://127.0.0.1:9001"
 
 
-@pytest.mark.parametrize("port", ["abc", "0", "80", "65530", "-1", "8080 ", "٨٠٨٠"])
+@pytest.mark.parametrize("port", ["abc", "0", "80", "65524", "-1", "8080 ", "٨٠٨٠"])
 def test_a_port_that_is_none_is_told_with_what_to_do(port: str) -> None:
-    with pytest.raises(LaunchError, match="set it to a number from 1024 to 65525"):
+    with pytest.raises(LaunchError, match="set it to a number from 1024 to 65523"):
         Layout.of({"LIENTHONG_PORT": port})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
@@ -62,12 +63,14 @@ def _dossier_routes(routes: APIRouter, database: Database, keyring: Keyring, rec
             CommandKey(f"sender:{who.id}", key),
             digest_of(form.model_dump(mode="json")),
             telemetry.traceparent(),
+            time.time_ns(),
         )
         outcome = await reception.ask(asked)
         if isinstance(outcome, KeyReused):
             raise RefusedError(other_command())
         if isinstance(outcome, NotAccepted):
             raise RefusedError(not_accepted(outcome))
+        telemetry.about(outcome.answer["id"])
         response.headers["Location"] = f"/intake/dossiers/{outcome.answer['code']}"
         if outcome.repeated:
             response.headers["Idempotent-Replayed"] = "true"
@@ -85,6 +88,17 @@ def _dossier_routes(routes: APIRouter, database: Database, keyring: Keyring, rec
             version = await store.version_of(connection, dossier.id)
         applicant = applicant_of(keyring, citizen) if citizen is not None else None
         return {**dossier_of(dossier, version), "applicant": applicant}
+
+    @routes.get("/operations/streams/{code}")
+    async def get_stream(who: ActorHere, code: DossierCode) -> dict[str, str]:
+        """The stream id of a dossier, by its printed code or by itself: all that an operator learns of it here."""
+        demand(who, Action.OPERATE, None)
+        async with database.pool.acquire() as connection:
+            ident = await store.dossier_id(connection, code) or code
+            known = await store.dossiers(connection, [ident])
+        if ident not in known:
+            raise RefusedError(unknown_dossier())
+        return {"stream": ident}
 
     @routes.get("/counts")
     async def get_counts() -> dict[str, int]:
@@ -127,6 +141,7 @@ async def _found(tx: Transaction, who: Actor, code: str, action: Action) -> Doss
     dossier = (await store.dossiers(tx, [ident])).get(ident)
     if dossier is None:
         raise RefusedError(unknown_dossier())
+    telemetry.about(dossier.id)
     if Role.CITIZEN in who.roles and action is not Action.HAND_OVER_RESULT:
         if await store.sender_of(tx, ident) == who.id:
             return dossier

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from services.intake import store
 from services.intake.values import Dossier, Status
-from shared import journal
+from shared import journal, telemetry
 from shared.access import Actor
 from shared.events import Event, ResultHandedOver, Service, SupplementReceived, WithdrawalRequested
 from shared.journal import Answer, CommandKey, Saying
@@ -38,6 +38,13 @@ class HandOut:
 
 Wish: TypeAlias = Supplement | Withdrawal | HandOut
 
+_NAMES: Final = {
+    Supplement: "take supplement",
+    Withdrawal: "take withdrawal",
+    HandOut: "hand out result",
+}
+"""What the spans are called."""
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -59,7 +66,13 @@ async def take(
     database: Database, actor: Actor, dossier_id: str, command: str, digest: bytes, wish: Wish
 ) -> Done | NotDone:
     """Write down what came in for a dossier that exists, and announce it."""
-    key = CommandKey(dossier_id, command)
+    with telemetry.span(_NAMES[type(wish)], attributes={telemetry.STREAM: dossier_id}):
+        return await _take(database, actor, dossier_id, CommandKey(dossier_id, command), digest, wish)
+
+
+async def _take(
+    database: Database, actor: Actor, dossier_id: str, key: CommandKey, digest: bytes, wish: Wish
+) -> Done | NotDone:
     async with database.transaction() as tx:
         locked = await journal.lock_known(tx, [dossier_id])
         before = (await journal.answers(tx, [key])).get(key)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from services.intake import store
 from services.intake.handlers.known import Calendars, known_for
 from services.intake.rules import reception as rules
 from services.intake.values import Accepted, Citizen, Dossier, NotAccepted, Status, Submission
-from shared import journal
+from shared import journal, telemetry
 from shared.access import Actor
 from shared.events import CONTACT, ContactGiven, DossierReceived, Service
 from shared.journal import Answer, CommandKey, Saying
@@ -35,13 +36,14 @@ class TakenMeanwhileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A submission with who sent it, under which id, and the trace that it belongs to."""
+    """A submission with who sent it, under which id, the trace that it belongs to, and since when it waits (ns)."""
 
     submission: Submission
     actor: Actor
     key: CommandKey
     digest: bytes
     traceparent: str | None
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +65,15 @@ async def receive(
     """Receive submissions in one transaction; an answer for each, in order. Nothing is stored by halves."""
     while True:
         try:
-            async with database.transaction() as tx:
-                return await _receive(tx, keyring, calendars, asked)
+            with telemetry.together() as work:
+                async with database.transaction() as tx:
+                    return await _receive(tx, keyring, calendars, asked, work)
         except TakenMeanwhileError:
             continue
 
 
 async def _receive(
-    tx: Transaction, keyring: Keyring, calendars: Calendars, asked: Sequence[Asked]
+    tx: Transaction, keyring: Keyring, calendars: Calendars, asked: Sequence[Asked], work: telemetry.Work
 ) -> list[Received | NotAccepted | KeyReused]:
     answered = await journal.answers(tx, [one.key for one in asked])
     known = await known_for(tx, calendars, {one.submission.procedure for one in asked})
@@ -87,7 +90,7 @@ async def _receive(
                 calendars.ends(decided.calendar, decided.calendar_version)
         else:
             refused[one.key, one.digest] = decided
-    answers = await _write(tx, keyring, list(new.values()))
+    answers = await _write(tx, keyring, list(new.values()), work)
     if await journal.add_answers(tx, answers) != set(answers):
         raise TakenMeanwhileError
     before = await _before(tx, keyring, answered)
@@ -122,11 +125,12 @@ def _opened_digest(keyring: Keyring, citizen: Citizen | None, answer: Answer) ->
 
 
 async def _write(
-    tx: Transaction, keyring: Keyring, accepted: Sequence[tuple[Asked, Accepted]]
+    tx: Transaction, keyring: Keyring, accepted: Sequence[tuple[Asked, Accepted]], work: telemetry.Work
 ) -> dict[CommandKey, Answer]:
     if not accepted:
         return {}
     keys = [new_data_key(str(uuid_utils.uuid7())) for _ in accepted]
+    traces = {key.subject: _traced(work, key.subject, asked) for key, (asked, _) in zip(keys, accepted, strict=True)}
     citizens = [_citizen(keyring, key, asked.submission) for key, (asked, _) in zip(keys, accepted, strict=True)]
     locked = await journal.lock(tx, [key.subject for key in keys])
     # The counters are shared by all who receive at a desk: locked last, and only until the commit.
@@ -140,7 +144,7 @@ async def _write(
         left[where] -= 1
         dossier = _dossier(key.subject, asked.submission, decided, last[where] - left[where])
         dossiers.append(dossier)
-        sayings.append(_saying(asked, decided, dossier, citizen))
+        sayings.append(replace(_saying(asked, decided, dossier, citizen), traceparent=traces[dossier.id]))
         sealed = seal(key, BODY_DIGEST, asked.digest)
         answers[asked.key] = Answer(sealed.encode("ascii"), _answer(dossier, decided))
     await store.add_dossiers(tx, dossiers, citizens)
@@ -153,8 +157,15 @@ async def _write(
             for citizen, dossier in zip(citizens, dossiers, strict=True)
             if citizen.contact is not None
         ],
+        traces,
     )
     return answers
+
+
+def _traced(work: telemetry.Work, subject: str, asked: Asked) -> str | None:
+    """The reception of one dossier in its request's trace; how long the request had waited for this batch is told."""
+    waited = max(0, time.time_ns() - asked.since) / 1e9
+    return work.on("receive dossier", subject, parent=asked.traceparent, attributes={telemetry.WAITED_DOOR: waited})
 
 
 def _dossier(ident: str, submission: Submission, decided: Accepted, ordinal: int) -> Dossier:
@@ -224,7 +235,6 @@ def _saying(asked: Asked, decided: Accepted, dossier: Dossier, citizen: Citizen)
         dossier.received,
         origin=dossier.origin,
         actor=asked.actor.id,
-        traceparent=asked.traceparent,
     )
 
 

@@ -11,6 +11,7 @@ from services.routing import handlers, store
 from services.routing.api.answers import journey_of, not_done, outcome_of, work_item
 from services.routing.api.forms import BulkForm, CalendarForm, Code, CommandForm, DossierId, UnitForm, command_of
 from services.routing.handlers import Calendars, NotDone, NotPublished
+from shared import telemetry
 from shared.access import Action, Actor
 from shared.calendar import CalendarError
 from shared.http.actor import actor_of, demand
@@ -119,6 +120,7 @@ def router(database: Database, calendars: Calendars) -> APIRouter:
     @routes.get("/dossiers/{dossier}")
     async def get_journey(who: ActorHere, dossier: DossierId) -> dict[str, Any]:
         """Where a dossier is, its clocks, and its deadline ledger; for who holds it and where it came in."""
+        telemetry.about(dossier)
         # One picture: a version that is newer than what is shown beside it would let a stale command pass.
         async with database.pool.acquire() as connection, connection.transaction(**_ONE_PICTURE):
             found = (await store.journeys(connection, [dossier])).get(dossier)
@@ -133,6 +135,7 @@ def router(database: Database, calendars: Calendars) -> APIRouter:
     @routes.post("/dossiers/{dossier}/commands")
     async def post_command(who: ActorHere, key: KeyHere, dossier: DossierId, form: CommandForm) -> dict[str, Any]:
         """One command; its id is the Idempotency-Key. The same again gets the same answer."""
+        telemetry.about(dossier)
         demand(who, Action.CARRY_OUT_STAGE, who.unit)
         outcome = (await handlers.act(database, calendars, who, [command_of(key, dossier, form)]))[0]
         if isinstance(outcome, NotDone):

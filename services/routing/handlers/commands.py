@@ -11,7 +11,7 @@ from services.routing import store
 from services.routing.handlers.known import Calendars, calendars_of, known_for
 from services.routing.rules import acting
 from services.routing.values import Command, Journey, Known, RecordStep, Refused
-from shared import journal
+from shared import journal, telemetry
 from shared.access import Action as May
 from shared.access import Actor, Allowed, Role, can
 from shared.bus import Decided
@@ -41,19 +41,27 @@ class NotDone:
 async def act(
     database: Database, calendars: Calendars, actor: Actor, commands: Sequence[Command]
 ) -> list[Done | NotDone]:
-    """Carry commands out in one transaction, in the order given; each gets its own answer."""
-    async with database.transaction() as tx:
-        locked = await journal.lock_known(tx, {command.dossier for command in commands})
-        now = await journal.instant(tx)
-        answered = await journal.answers(tx, [CommandKey(one.dossier, one.id) for one in commands])
-        journeys = await store.journeys(tx, locked)
-        known = await known_for(tx, calendars, calendars_of(journeys.values()))
-        desk = _Desk(tx, actor, now, known, locked, journeys, answered)
-        outcomes = [await desk.carry_out(command) for command in commands]
-        await journal.announce(tx, Service.ROUTING, locked, desk.sayings)
-        await store.save_journeys(tx, desk.changed.values())
-        await journal.add_answers(tx, desk.answers)
-        return outcomes
+    """Carry commands out in one transaction, in the order given; each gets its own answer, and a span of its own."""
+    with telemetry.together() as work:
+        async with database.transaction() as tx:
+            return await _act(tx, calendars, actor, commands, work)
+
+
+async def _act(
+    tx: Transaction, calendars: Calendars, actor: Actor, commands: Sequence[Command], work: telemetry.Work
+) -> list[Done | NotDone]:
+    traces = [work.on(_span_name(command), command.dossier) for command in commands]
+    locked = await journal.lock_known(tx, {command.dossier for command in commands})
+    now = await journal.instant(tx)
+    answered = await journal.answers(tx, [CommandKey(one.dossier, one.id) for one in commands])
+    journeys = await store.journeys(tx, locked)
+    known = await known_for(tx, calendars, calendars_of(journeys.values()))
+    desk = _Desk(tx, actor, now, known, locked, journeys, answered)
+    outcomes = [await desk.carry_out(command, trace) for command, trace in zip(commands, traces, strict=True)]
+    await journal.announce(tx, Service.ROUTING, locked, desk.sayings)
+    await store.save_journeys(tx, desk.changed.values())
+    await journal.add_answers(tx, desk.answers)
+    return outcomes
 
 
 @dataclass(slots=True)
@@ -72,7 +80,7 @@ class _Desk:
     answers: dict[CommandKey, Answer] = field(default_factory=dict)
     said: dict[str, int] = field(default_factory=dict)
 
-    async def carry_out(self, command: Command) -> Done | NotDone:
+    async def carry_out(self, command: Command, trace: str | None) -> Done | NotDone:
         key = CommandKey(command.dossier, command.id)
         before = self.answered.get(key) or self.answers.get(key)
         if before is not None:
@@ -87,7 +95,7 @@ class _Desk:
         decided = acting.carry_out(journey, command.action, at, self.known)
         if isinstance(decided, Refused):
             return NotDone("refused", decided.do, decided.code, self._version(command.dossier))
-        self._keep(decided, at)
+        self._keep(decided, at, trace)
         answer = {
             "dossier": command.dossier,
             "version": self._version(command.dossier),
@@ -117,14 +125,27 @@ class _Desk:
     def _version(self, dossier: str) -> int:
         return self.locked[dossier].version + self.said.get(dossier, 0)
 
-    def _keep(self, decided: Decided[Journey], at: datetime) -> None:
+    def _keep(self, decided: Decided[Journey], at: datetime, trace: str | None) -> None:
         journey = decided.state
         self.changed[journey.dossier] = journey
         self.said[journey.dossier] = self.said.get(journey.dossier, 0) + len(decided.say)
         self.sayings.extend(
-            Saying(journey.dossier, one.event, one.time or at, origin=journey.origin, actor=self.actor.id)
+            Saying(
+                journey.dossier,
+                one.event,
+                one.time or at,
+                origin=journey.origin,
+                actor=self.actor.id,
+                traceparent=trace,
+            )
             for one in decided.say
         )
+
+
+def _span_name(command: Command) -> str:
+    """`HandOver` is "carry out hand over"."""
+    words = "".join(f" {sign.lower()}" if sign.isupper() else sign for sign in type(command.action).__name__)
+    return f"carry out{words}"
 
 
 def _denied(actor: Actor, command: Command, journey: Journey) -> NotDone | None:

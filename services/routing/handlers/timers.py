@@ -9,33 +9,43 @@ from services.routing import store
 from services.routing.handlers.known import Calendars, calendars_of, known_for
 from services.routing.rules import acting
 from services.routing.values import Journey, Known, Timer
-from shared import journal
+from shared import journal, telemetry
 from shared.bus import Decided, Say, Unchanged
 from shared.events import Service
 from shared.journal import Saying
-from shared.store import Database
+from shared.store import Database, Transaction
 
 
 async def fire_timers(database: Database, calendars: Calendars, dossiers: Sequence[str]) -> int:
     """Fire what is due of some dossiers, rechecked under their locks; returns how many deadlines were said."""
-    async with database.transaction() as tx:
-        locked = await journal.lock_known(tx, dossiers)
-        now = await journal.instant(tx)
-        journeys = await store.journeys(tx, locked)
-        timers = await store.timers_of(tx, sorted(locked))
-        known = await known_for(tx, calendars, calendars_of(journeys.values()))
-        changed: list[Journey] = []
-        sayings: list[Saying] = []
-        for dossier, journey in journeys.items():
-            due = [one for one in timers.get(dossier, ()) if one.fires_at <= now]
-            if not due:  # another process fired them between our look and our lock
-                continue
-            fired = _fire(journey, due, now, known)
-            changed.append(fired.state)
-            sayings.extend(Saying(dossier, one.event, now, origin=journey.origin) for one in fired.say)
-        await journal.announce(tx, Service.ROUTING, locked, [journal.in_order(locked, saying) for saying in sayings])
-        await store.save_journeys(tx, changed)
-        return len(sayings)
+    with telemetry.together() as work:
+        async with database.transaction() as tx:
+            return await _fire_due(tx, calendars, dossiers, work)
+
+
+async def _fire_due(tx: Transaction, calendars: Calendars, dossiers: Sequence[str], work: telemetry.Work) -> int:
+    """A timer is nobody's command: each dossier whose deadline comes begins a trace of its own."""
+    locked = await journal.lock_known(tx, dossiers)
+    now = await journal.instant(tx)
+    journeys = await store.journeys(tx, locked)
+    timers = await store.timers_of(tx, sorted(locked))
+    known = await known_for(tx, calendars, calendars_of(journeys.values()))
+    changed: list[Journey] = []
+    sayings: list[Saying] = []
+    for dossier, journey in journeys.items():
+        due = [one for one in timers.get(dossier, ()) if one.fires_at <= now]
+        if not due:  # another process fired them between our look and our lock
+            continue
+        fired = _fire(journey, due, now, known)
+        changed.append(fired.state)
+        if fired.say:
+            trace = work.on("fire timer", dossier, alone=True)
+            sayings.extend(
+                Saying(dossier, one.event, now, origin=journey.origin, traceparent=trace) for one in fired.say
+            )
+    await journal.announce(tx, Service.ROUTING, locked, [journal.in_order(locked, saying) for saying in sayings])
+    await store.save_journeys(tx, changed)
+    return len(sayings)
 
 
 def _fire(journey: Journey, due: Sequence[Timer], now: datetime, known: Known) -> Decided[Journey]:

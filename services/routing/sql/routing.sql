@@ -80,8 +80,9 @@ SELECT dossier, stage_run, stage_rung, stage_generation, stage_at, dossier_rung,
   FROM timer WHERE dossier = ANY($1::text[]);
 
 -- name: timer_depth
--- How many timers wait, and for how many seconds the oldest due one is late.
-SELECT count(stage_at) + count(dossier_at) AS timers,
+-- How many timers wait, when the next one fires, how many dossiers have one overdue, and for how many seconds the oldest.
+SELECT count(stage_at) + count(dossier_at) AS timers, min(fires_at) FILTER (WHERE fires_at > clock_timestamp()) AS next_at,
+       count(*) FILTER (WHERE fires_at <= clock_timestamp()) AS overdue,
        greatest(coalesce(extract(epoch FROM clock_timestamp() - min(fires_at)), 0), 0)::float8 AS late_seconds
   FROM timer;
 

@@ -1,0 +1,132 @@
+"""One command's walk through the services, put together from its spans; and the way that its last effect went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.journey.spans import Span, Wait, span_of, waits
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A span in the tree, with what it waited for. ``last``: the last effect came along this step."""
+
+    span: Span
+    waits: tuple[Wait, ...]
+    depth: int
+    last: bool
+    causes: tuple[Step, ...]
+
+    def all(self) -> Iterator[Step]:
+        """This step and all that came of it, parents before children."""
+        yield self
+        for one in self.causes:
+            yield from one.all()
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A command with all its effects. ``whole`` is False when spans are missing at its root: too old, or dropped.
+
+    Times are nanoseconds: ``ns`` from its first instant to its last effect, of which ``waiting`` in queues, along the
+    way that the last effect went; what is left is work.
+    """
+
+    trace: str
+    steps: tuple[Step, ...]
+    began: int
+    ended: int
+    waiting: int
+    whole: bool
+
+    @property
+    def ns(self) -> int:
+        """From the first instant to the last effect."""
+        return self.ended - self.began
+
+    @property
+    def working(self) -> int:
+        """What is not waiting, along the last effect's way."""
+        return self.ns - self.waiting
+
+    def all(self) -> Iterator[Step]:
+        """Every step, parents before children."""
+        for one in self.steps:
+            yield from one.all()
+
+    @property
+    def service(self) -> str:
+        """The service that it began at."""
+        return self.steps[0].span.service
+
+    @property
+    def name(self) -> str:
+        """What was done: the decision's name, or what was asked for where nothing was decided."""
+        for step in self.all():
+            if step.span.kind == "internal":
+                return step.span.name
+        return self.steps[0].span.name
+
+    @property
+    def error(self) -> str | None:
+        """The first thing that went wrong, by its class."""
+        return next((step.span.error for step in self.all() if step.span.error), None)
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """What was said because of it, each once, in order."""
+        said = (step.span.event for step in self.all() if step.span.kind == "producer")
+        return tuple(dict.fromkeys(one for one in said if one not in {None, "state"} and one))
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Who worked on it, in order."""
+        return tuple(dict.fromkeys(step.span.service for step in self.all()))
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """What it was about."""
+        return tuple(dict.fromkeys(one for step in self.all() if (one := step.span.stream)))
+
+
+def walk_of(trace: str, rows: Sequence[Mapping[str, Any]], stream: str | None = None) -> Walk | None:
+    """A trace as a walk; with a ``stream`` only what is about it (a command in bulk is about many). None if empty."""
+    spans = {one.id: one for one in map(span_of, rows)}
+    if stream is not None:
+        spans = {ident: one for ident, one in spans.items() if one.stream in {stream, None}}
+    if not spans:
+        return None
+    last = max(spans.values(), key=lambda one: (one.ended, one.began))
+    way = _way(spans, last)
+    children: dict[str | None, list[Span]] = {}
+    for one in spans.values():
+        children.setdefault(one.parent if one.parent in spans else None, []).append(one)
+    roots = sorted(children.get(None, ()), key=_by_time) or [min(spans.values(), key=_by_time)]
+    steps = tuple(_step(one, None, children, {each.id for each in way}, 0) for one in roots)
+    began = min(one.began for one in spans.values())
+    waiting = sum(wait.ns for one, parent in zip(way, [*way[1:], None], strict=True) for wait in waits(one, parent))
+    return Walk(trace, steps, began, last.ended, waiting, whole=all(one.parent is None for one in roots))
+
+
+def _way(spans: Mapping[str, Span], last: Span) -> list[Span]:
+    """From the last effect back to where it began."""
+    way, seen = [last], {last.id}
+    while (parent := spans.get(way[-1].parent or "")) is not None and parent.id not in seen:
+        way.append(parent)
+        seen.add(parent.id)
+    return way
+
+
+def _step(
+    span: Span, parent: Span | None, children: Mapping[str | None, Sequence[Span]], way: set[str], depth: int
+) -> Step:
+    causes = tuple(
+        _step(one, span, children, way, depth + 1) for one in sorted(children.get(span.id, ()), key=_by_time)
+    )
+    return Step(span, waits(span, parent), depth, span.id in way, causes)
+
+
+def _by_time(span: Span) -> tuple[int, int]:
+    return span.began, -span.ended

@@ -1,0 +1,180 @@
+"""Where telemetry leaves the process: OTLP over HTTP, in threads with bounded queues. Nothing ever waits for it.
+
+A receiver that is away costs what was to be told meanwhile, and one warning, whatever it was that could not be told.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Final
+
+import requests
+from opentelemetry import metrics, trace
+from opentelemetry._logs import set_logger_provider
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    PeriodicExportingMetricReader,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+from shared.telemetry.logs import OverOtlp
+
+log = logging.getLogger(__name__)
+
+_SECONDS: Final = 3.0
+"""For one export, tries again included: a receiver on this machine answers in milliseconds, or is away."""
+
+_QUEUE: Final = 8192
+_AT_ONCE: Final = 1024
+_METRICS_EVERY_MS: Final = 10_000
+_GOODBYE_MS: Final = 4_000
+
+
+@dataclass(slots=True)
+class Receiver:
+    """What is known of the receiver, over all three signals: whether it took something at the last try."""
+
+    away: bool = False
+    dropped: int = 0
+    leaving: bool = False
+    _lock: Lock = field(default_factory=Lock)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """True when the process ends and the receiver is away: it is not asked any more."""
+        return self.leaving and self.away
+
+    def heed(self, *, taken: bool, count: int) -> None:
+        """Note what came of an export; says once that the receiver is away, and once that it is back."""
+        with self._lock:
+            was, self.away = self.away, not taken
+            self.dropped = 0 if taken else self.dropped + count
+        if self.away and not was:
+            log.warning("telemetry_away", extra={"do": "nothing here waits for it; see the receiver's log"})
+        elif was and not self.away:
+            log.info("telemetry_back")
+
+
+class Spans(SpanExporter):
+    """Spans to the receiver."""
+
+    def __init__(self, inner: SpanExporter, receiver: Receiver) -> None:
+        self._inner = inner
+        self._receiver = receiver
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Never raises."""
+        if self._receiver.is_hopeless:
+            return SpanExportResult.FAILURE
+        result = self._inner.export(spans)
+        self._receiver.heed(taken=result is SpanExportResult.SUCCESS, count=len(spans))
+        return result
+
+    def shutdown(self) -> None:
+        self._inner.shutdown()
+
+
+class Logs(LogRecordExporter):
+    """Log events to the receiver."""
+
+    def __init__(self, inner: LogRecordExporter, receiver: Receiver) -> None:
+        self._inner = inner
+        self._receiver = receiver
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        """Never raises."""
+        if self._receiver.is_hopeless:
+            return LogRecordExportResult.FAILURE
+        result = self._inner.export(batch)
+        self._receiver.heed(taken=result is LogRecordExportResult.SUCCESS, count=len(batch))
+        return result
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._inner.force_flush(timeout_millis)
+
+    def shutdown(self) -> None:
+        self._inner.shutdown()
+
+
+class Metrics(MetricExporter):
+    """Figures to the receiver."""
+
+    def __init__(self, inner: MetricExporter, receiver: Receiver) -> None:
+        super().__init__()
+        self._inner = inner
+        self._receiver = receiver
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        """Never raises."""
+        if self._receiver.is_hopeless:
+            return MetricExportResult.FAILURE
+        result = self._inner.export(metrics_data, timeout_millis, **kwargs)
+        self._receiver.heed(taken=result is MetricExportResult.SUCCESS, count=1)
+        return result
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return self._inner.force_flush(timeout_millis)
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        self._inner.shutdown(timeout_millis, **kwargs)
+
+
+def start(service: str, endpoint: str | None, *, sampled: float = 1.0) -> TracerProvider:
+    """Set up traces, metrics and logs for this process. ``sampled``: the share of new traces that are recorded, 0..1.
+
+    What is left to tell when the process ends is told then, for four seconds at most.
+    """
+    resource = Resource.create({"service.name": service})
+    provider = TracerProvider(
+        resource=resource, sampler=ParentBased(TraceIdRatioBased(sampled)), shutdown_on_exit=False
+    )
+    trace.set_tracer_provider(provider)
+    if endpoint is None:
+        return provider
+    base, receiver = endpoint.rstrip("/"), Receiver()
+    session = requests.Session()
+    session.trust_env = False  # no proxy of the environment stands between us and the receiver
+    spans = OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=_SECONDS, session=session)
+    sending = BatchSpanProcessor(
+        Spans(spans, receiver), max_queue_size=_QUEUE, max_export_batch_size=_AT_ONCE, schedule_delay_millis=1000
+    )
+    provider.add_span_processor(sending)
+
+    figures = OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=_SECONDS, session=session)
+    reader = PeriodicExportingMetricReader(Metrics(figures, receiver), export_interval_millis=_METRICS_EVERY_MS)
+    meters = MeterProvider(resource=resource, metric_readers=[reader], shutdown_on_exit=False)
+    metrics.set_meter_provider(meters)
+
+    lines = LoggerProvider(resource=resource, shutdown_on_exit=False)
+    events = OTLPLogExporter(endpoint=f"{base}/v1/logs", timeout=_SECONDS, session=session)
+    lines.add_log_record_processor(
+        BatchLogRecordProcessor(Logs(events, receiver), max_queue_size=_QUEUE, schedule_delay_millis=1000)
+    )
+    set_logger_provider(lines)
+    handler = OverOtlp(lines.get_logger("lienthong"))
+    logging.getLogger().addHandler(handler)
+
+    def leave() -> None:
+        receiver.leaving = True
+        logging.getLogger().removeHandler(handler)
+        sending.shutdown()
+        lines.shutdown()
+        meters.shutdown(_GOODBYE_MS)
+
+    atexit.register(leave)
+    return provider

@@ -1,0 +1,181 @@
+"""Spans: of what is done now, of one message or command among many in a transaction, and what they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.util.types import AttributeValue
+
+STREAM: Final = "lienthong.stream"
+"""The attribute by which a dossier's spans are found again: the stream id, never the printed code."""
+
+WAITED_DOOR: Final = "lienthong.waited.door"
+"""Seconds that a request waited at the front door's batch before its transaction began."""
+
+WAITED_BATCH: Final = "lienthong.waited.batch"
+"""Seconds between the poll that brought a record and the transaction that heard it: retries of the batch included."""
+
+WAITED_PARKED: Final = "lienthong.waited.parked"
+"""True when a record lay parked before it was heard: then its wait was not on the topic alone."""
+
+__all__ = [
+    "STREAM",
+    "WAITED_BATCH",
+    "WAITED_DOOR",
+    "WAITED_PARKED",
+    "Span",
+    "SpanKind",
+    "Work",
+    "about",
+    "is_sampled",
+    "open_message_span",
+    "span",
+    "together",
+    "traceparent",
+    "traceparent_of",
+]
+
+_TRACER: Final = "lienthong"
+
+
+def traceparent() -> str | None:
+    """W3C traceparent of the span that is open here, or None."""
+    return _written(trace.get_current_span().get_span_context())
+
+
+def _written(context: SpanContext) -> str | None:
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def _read(header: str | None) -> SpanContext | None:
+    if header is None or len(header) != 55:
+        return None
+    try:
+        context = SpanContext(
+            int(header[3:35], 16),
+            int(header[36:52], 16),
+            is_remote=True,
+            trace_flags=TraceFlags(int(header[53:55], 16)),
+        )
+    except ValueError:
+        return None
+    return context if context.is_valid else None
+
+
+def is_sampled(header: str | None) -> bool:
+    """True when a traceparent asks to be recorded; cheaper than parsing it."""
+    return header is not None and len(header) == 55 and header[54] in "13579bdf"
+
+
+def about(stream: str) -> None:
+    """Say of the span that is open here which stream it is about."""
+    trace.get_current_span().set_attribute(STREAM, stream)
+
+
+@contextmanager
+def span(
+    name: str,
+    *,
+    parent: str | None = None,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    links: Sequence[str] = (),
+) -> Iterator[Span]:
+    """An open span; its parent is the given traceparent, or whatever span is open here. Exceptions mark it by class."""
+    remote = _read(parent)
+    context = trace.set_span_in_context(NonRecordingSpan(remote)) if remote else None
+    linked = [trace.Link(target) for target in map(_read, links) if target]
+    with trace.get_tracer(_TRACER).start_as_current_span(
+        name,
+        context,
+        kind,
+        attributes,
+        linked,
+        record_exception=False,  # a message of an exception may quote what nobody should read
+        set_status_on_exception=False,
+    ) as opened:
+        try:
+            yield opened
+        except BaseException as error:
+            _mark(opened, error)
+            raise
+
+
+def open_message_span(
+    name: str,
+    parent: str | None,
+    *,
+    kind: SpanKind,
+    attributes: Mapping[str, AttributeValue],
+    began: int | None = None,
+) -> Span | None:
+    """A span for one message of a batch, open until its batch is committed; None when its trace is not recorded.
+
+    ``began``: nanoseconds since 1970 when the work on it began; None: now.
+    """
+    remote = _read(parent) if is_sampled(parent) else None
+    if remote is None:
+        return None
+    return trace.get_tracer(_TRACER).start_span(
+        name, trace.set_span_in_context(NonRecordingSpan(remote)), kind, attributes, start_time=began
+    )
+
+
+def traceparent_of(opened: Span) -> str | None:
+    """W3C traceparent of a span, for what it causes."""
+    return _written(opened.get_span_context())
+
+
+@dataclass(slots=True)
+class Work:
+    """Spans of what is done together in one transaction: each in its own trace, all ended by it."""
+
+    spans: list[Span] = field(default_factory=list)
+
+    def on(
+        self,
+        name: str,
+        stream: str,
+        *,
+        parent: str | None = None,
+        alone: bool = False,
+        attributes: Mapping[str, AttributeValue] | None = None,
+    ) -> str | None:
+        """Open a span for one of the things and return its traceparent, which goes to what is said because of it.
+
+        Its parent is the given traceparent, or whatever span is open here; ``alone`` begins a trace of its own.
+        """
+        given = {**(attributes or {}), STREAM: stream}
+        remote = _read(parent)
+        context = trace.set_span_in_context(NonRecordingSpan(remote) if remote else trace.INVALID_SPAN)
+        opened = trace.get_tracer(_TRACER).start_span(
+            name, context if remote or alone else None, SpanKind.INTERNAL, given
+        )
+        self.spans.append(opened)
+        return traceparent_of(opened)
+
+
+@contextmanager
+def together() -> Iterator[Work]:
+    """Around a transaction: what was opened in it ends with it, after the commit, or marked by what went wrong."""
+    work = Work()
+    try:
+        yield work
+    except BaseException as error:
+        for opened in work.spans:
+            _mark(opened, error)
+        raise
+    finally:
+        for opened in work.spans:
+            opened.end()
+
+
+def _mark(opened: Span, error: BaseException) -> None:
+    opened.set_status(Status(StatusCode.ERROR, type(error).__name__))
