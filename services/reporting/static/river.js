@@ -204,7 +204,7 @@ function drawHour() {
   const looks = [["--blue", []], ["--green", [6, 3]], ["--violet", [2, 3]]];
   hourChart = new uPlot({
     ...sizeOf(hour, 150),
-    series: [{ value: (self, value) => (value ? clockOf(value) : "–"), label: "" }, ...speakers.map((each, place) => ({
+    series: [{ value: (self, value) => (value ? clockOf(value) : "–"), label: river.dataset.when }, ...speakers.map((each, place) => ({
       label: hour.dataset[`name${each[0].toUpperCase()}${each.slice(1)}`], stroke: colour(looks[place][0]), dash: looks[place][1], width: 2, value: (self, value) => count(value), points: { show: false },
     }))],
     axes: [axis({ values: (self, splits) => splits.map(clockOf), space: 70 }), axis({ size: 40, values: whole })],
@@ -227,10 +227,10 @@ function drawDays() {
   const plot = new uPlot({
     ...sizeOf(element, 240),
     series: [
-      { value: (self, value) => (value ? dayOf(value) : "–"), label: "" },
-      { label: element.dataset.received, stroke: colour("--edge"), fill: colour("--edge"), paths: beside(-1), points: { show: false }, value: (self, value) => count(value) },
-      { label: element.dataset.onTime, stroke: colour("--blue"), fill: colour("--blue"), paths: beside(1), points: { show: false }, value: (self, value, series, place) => (place === null ? "–" : count(onTime[place])) },
-      { label: element.dataset.late, stroke: colour("--red"), fill: colour("--red"), paths: beside(1), points: { show: false }, value: (self, value) => count(value) },
+      { value: (self, value) => (value ? dayOf(value) : "–"), label: river.dataset.day },
+      { label: element.dataset.received, width: 0, fill: colour("--edge"), paths: beside(-1), points: { show: false }, value: (self, value) => count(value) },
+      { label: element.dataset.onTime, width: 0, fill: colour("--blue"), paths: beside(1), points: { show: false }, value: (self, value, series, place) => (place === null ? "–" : count(onTime[place])) },
+      { label: element.dataset.late, width: 0, fill: colour("--red"), paths: beside(1), points: { show: false }, value: (self, value) => count(value) },
     ],
     axes: [axis({ values: (self, splits) => splits.map(dayOf), space: 60 }), axis({ size: 44, values: whole })],
     scales: { x: { time: true, range: () => [times[0] - 43200, times.at(-1) + 43200] }, y: { range: (self, low, high) => [0, Math.max(4, high * 1.1)] } },
