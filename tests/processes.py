@@ -57,7 +57,7 @@ async def running(
     )
     try:
         for port in ports:
-            await until(partial(_up, process, port), f"{module} listens on {port}")
+            await until(partial(_up, process, port), f"{module} listens on {port}", seconds=90)
         yield process
     finally:
         if process.returncode is None:

@@ -106,11 +106,11 @@ class Pages:
         app.add_middleware(Languages)
         app.state.problem_page = self.problem_page
 
-        @app.get("/static/{name:path}", include_in_schema=False)
+        @app.api_route("/static/{name:path}", methods=["GET", "HEAD"], include_in_schema=False)
         async def shell_file(request: Request) -> Response:
             return await self._shell_assets.serve(request)
 
-        @app.get(f"{self.prefix}/static/{{name:path}}", include_in_schema=False)
+        @app.api_route(f"{self.prefix}/static/{{name:path}}", methods=["GET", "HEAD"], include_in_schema=False)
         async def file(request: Request) -> Response:
             return await self._assets.serve(request)
 
