@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/
 .DEFAULT_GOAL := up
-.PHONY: up down status test check fmt bench chromium parser contracts asyncapi docs lock clean bootstrap bootstrap-dev
+.PHONY: up down status test check fmt bench chromium parser contracts asyncapi docs lock vendor clean bootstrap bootstrap-dev
 
 up: bootstrap  ## everything, in the foreground
 	@exec $(RUN)lienthong up $(ARGS)
@@ -49,6 +49,10 @@ docs: bootstrap-dev  ## the documents as a site, in var/site
 
 lock: bootstrap-dev
 	$(RUN)python -m deploy.launcher.locks
+
+vendor:  ## what the browser needs, copied from its packages to where it is served; needs Node, and only to change it
+	npm ci --ignore-scripts --no-audit --no-fund
+	@$(PYTHON) deploy/vendor.py
 
 clean: bootstrap  ## stops everything and removes what was built and downloaded; dossiers (var/postgres, …) stay
 	$(RUN)lienthong down

@@ -45,6 +45,8 @@ class Running:
     loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     more: Callable[[], Awaitable[dict[str, Any]]] | None = None
     lag: LoopLag = field(default_factory=LoopLag)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set as soon as the process is told to end: whoever holds a stream open ends it."""
     hears: bool = False
 
     @property
@@ -71,8 +73,9 @@ class Running:
 _UNTOLD: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
 
 NAV: Final = (
-    Link("/reporting/", "Hồ sơ ở đâu", "what is where"),
-    Link("/intake/procedures/page", "Thủ tục", "procedures"),
+    Link("/reporting/river", "Dòng hồ sơ", "The river"),
+    Link("/reporting/", "Hồ sơ ở đâu", "What is where"),
+    Link("/intake/procedures/page", "Thủ tục", "Procedures"),
 )
 """The places that lie in the head of every service's pages."""
 
@@ -123,6 +126,7 @@ async def serve(app: FastAPI, running: Running, *, host: str, port: int) -> None
         spare_the_collector()
         log.info("service_started", extra={"port": port, "pid": os.getpid()})
         ended, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        running.stopping.set()
         server.should_exit = True
         failed = [one for one in ended if one is not stopping]
         for one in failed:

@@ -6,7 +6,19 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class ServiceSettings(BaseSettings):
+class BannerSettings(BaseSettings):
+    """What stands above every page of a process."""
+
+    banner_vi: str = Field(default="", max_length=300, description="e.g. that it is a sample")
+    banner_en: str = Field(default="", max_length=300, description="the same in English")
+
+    @property
+    def banner(self) -> tuple[str, str] | None:
+        """What stands above every page, in both languages; None: nothing."""
+        return (self.banner_vi, self.banner_en) if self.banner_vi else None
+
+
+class ServiceSettings(BannerSettings):
     """Environment variables that the four services share; names are those of the fields, in capitals."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)

@@ -68,7 +68,7 @@ def _door(settings: Settings) -> Door:
     for name in dict.fromkeys(PREFIXES.values()):
         parts = urlsplit(getattr(settings, f"upstream_{name}"))
         upstreams[name] = Upstream(name, str(parts.hostname), int(parts.port or 80), limits)
-    return Door(upstreams)
+    return Door(upstreams, settings.banner)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,7 @@
-"""The addresses that the landing page shows: one table, to be kept in step with what the services serve."""
+"""The doors that the front page shows, by who comes: one table, to be kept in step with what the services serve."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """One link: where it leads, and what is there, in Vietnamese and in English."""
-
-    path: str
-    vi: str
-    en: str
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A heading with its links."""
-
-    vi: str
-    en: str
-    addresses: tuple[Address, ...]
-
 
 SERVICES: Final = ("intake", "routing", "notification", "reporting")
 """In the river's order."""
@@ -34,48 +15,65 @@ PREFIXES: Final = {
 }
 """The first segment of a path, and the process behind the door that answers there."""
 
-LANDING: Final = (
-    Group(
-        "Người dân và doanh nghiệp",
-        "Citizens and businesses",
-        (Address("/intake/procedures/page", "Tra cứu thủ tục hành chính", "Search the procedures"),),
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A door: its name in the texts, where it leads, and through which services. Without a path it is not there yet."""
+
+    name: str
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody who comes, and the doors for him, the most wanted first."""
+
+    name: str
+    places: tuple[Place, ...] = field(default=())
+
+
+VISITORS: Final = (
+    Visitor(
+        "citizen",
+        (Place("procedures", "/intake/procedures/page"), Place("hand_in_online"), Place("rate")),
     ),
-    Group(
-        "Cán bộ, lãnh đạo",
-        "Officers and leaders",
+    Visitor("desk", (Place("find", "/reporting/dossiers/page"), Place("receive"), Place("queue"))),
+    Visitor("specialist", (Place("open_list", "/reporting/dossiers/page?standing=open"), Place("worklist"))),
+    Visitor(
+        "leader",
         (
-            Address("/reporting/", "Hồ sơ đang ở đâu, ngay lúc này", "What is where, now"),
-            Address("/reporting/dossiers/page", "Tìm hồ sơ", "Find a dossier"),
-            Address("/mail/", "Thư đã gửi (hộp thư thử)", "The e-mail that was sent (mail catcher)"),
+            Place("river", "/reporting/river"),
+            Place("late_by_unit", "/reporting/#units"),
+            Place("late", "/reporting/dossiers/page?standing=late"),
         ),
     ),
-    Group(
-        "Lập trình viên",
-        "Developers",
+    Visitor(
+        "inspector",
         (
-            Address("/docs/", "Tài liệu và các sự kiện", "Documents, and the contracts of the events"),
-            Address("/intake/docs", "API tiếp nhận", "API of intake"),
-            Address("/routing/docs", "API luân chuyển", "API of routing"),
-            Address("/notification/docs", "API thông báo", "API of notification"),
-            Address("/reporting/docs", "API báo cáo", "API of reporting"),
+            Place("timelines", "/reporting/dossiers/page"),
+            Place("broken", "/reporting/dossiers/page?late=true"),
+            Place("audit"),
         ),
     ),
-    Group(
-        "Vận hành",
-        "Operators",
+    Visitor(
+        "operator",
         (
-            Address("/operations/", "Tình trạng hệ thống", "How the system is"),
-            Address("/traces/", "Vết xử lý hồ sơ", "Traces: what became of a command"),
-            Address("/health/ready", "Sẵn sàng hay chưa (JSON)", "Readiness (JSON)"),
-            Address("/health/live", "Cửa chính còn sống (JSON)", "Liveness of the door (JSON)"),
-            Address("/mail/health/ready", "Hộp thư thử (JSON)", "Readiness of the mail catcher (JSON)"),
+            Place("operations", "/operations/"),
+            Place("traces", "/traces/"),
+            Place("flow", "/reporting/river#flow-title"),
+            Place("mails", "/mail/"),
+            Place("ready", "/health/ready"),
+        ),
+    ),
+    Visitor(
+        "integrator",
+        (
+            *(Place(f"api_{name}", f"/{name}/docs") for name in SERVICES),
+            *(Place(f"openapi_{name}", f"/{name}/openapi.json") for name in SERVICES),
+            Place("documents", "/docs/"),
         ),
     ),
 )
 
-COMMANDS: Final = (
-    ("lienthong status", "dịch vụ, độ trễ, việc còn tồn", "services, lag, unsent, parked, dead letters"),
-    ("lienthong trace MÃ-HỒ-SƠ", "hành trình của một hồ sơ qua các dịch vụ", "a dossier's way through the services"),
-    ("lienthong dead-letters list", "sự kiện không đọc được", "events that could not be read"),
-    ("lienthong down", "dừng tất cả theo thứ tự", "stop everything in order"),
-)
+COMMANDS: Final = ("status", "trace", "dead-letters list", "down")
+"""What operators type after `lienthong`; their meanings are in the texts."""

@@ -1,30 +1,32 @@
 """The door as an ASGI application: which prefix leads where, and the few addresses that are its own."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
 from deploy.door import problems
-from deploy.door.addresses import COMMANDS, LANDING, PREFIXES, SERVICES
+from deploy.door.addresses import COMMANDS, PREFIXES, SERVICES, VISITORS
 from deploy.door.connection import UpstreamError
 from deploy.door.crossing import Crossing
 from deploy.door.documents import Documents
 from deploy.door.upstream import Upstream
 from deploy.site import BUILT
 from shared.http.health import LoopLag, health_router
+from shared.http.language import answering, asked_of
 from shared.http.pages import Pages
 from shared.http.problems import answer, say_problems
+from shared.service import NAV
 from shared.version import release
 
 READY_SECONDS: Final = 3.0
@@ -34,9 +36,9 @@ READY_SECONDS: Final = 3.0
 class Door:
     """Passes requests on by the first segment of their path; answers the rest itself."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
+    def __init__(self, upstreams: Mapping[str, Upstream], banner: tuple[str, str] | None = None) -> None:
         self._upstreams = {prefix: upstreams[name] for prefix, name in PREFIXES.items()}
-        self._own = _own_addresses(upstreams)
+        self._own = _own_addresses(upstreams, banner)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,13 +52,14 @@ class Door:
         try:
             await crossing.run()
         except UpstreamError as error:
-            refusal = answer({**scope, "app": self._own}, problems.of_upstream(upstream.name, error))
+            with answering(asked_of(scope)):
+                refusal = answer({**scope, "app": self._own}, problems.of_upstream(upstream.name, error))
             if crossing.refused_unread:
                 refusal.headers["connection"] = "close"
             await refusal(scope, receive, _dated(send))
 
 
-def _own_addresses(upstreams: Mapping[str, Upstream]) -> FastAPI:
+def _own_addresses(upstreams: Mapping[str, Upstream], banner: tuple[str, str] | None) -> FastAPI:
     """The front page, health, and what is said of an address that leads nowhere."""
     lag = LoopLag()
 
@@ -80,22 +83,32 @@ def _own_addresses(upstreams: Mapping[str, Upstream]) -> FastAPI:
         lifespan=living,
     )
     say_problems(app)
-    pages = Pages(Path(__file__).with_name("templates"), "/door")
+    pages = Pages(Path(__file__).with_name("templates"), "/door", NAV, banner=banner)
     pages.serve(app)
-    app.mount("/door/front", StaticFiles(directory=Path(__file__).with_name("static")), name="front")
     app.include_router(health_router(not_ready, lag))
     app.mount("/docs", Documents(BUILT), name="documents")
 
     @app.get("/", include_in_schema=False)
     async def landing() -> Response:
-        states = await _states(upstreams.values())
-        return pages.page("landing.html", groups=LANDING, commands=COMMANDS, states=states)
+        states, figures = await asyncio.gather(_states(upstreams.values()), _figures(upstreams["reporting"]))
+        return pages.page("landing.html", visitors=VISITORS, commands=COMMANDS, states=states, figures=figures)
 
     @app.exception_handler(404)
     async def unknown(request: Request, _: Exception) -> Response:
         return answer(request.scope, problems.UNKNOWN_ADDRESS)
 
     return app
+
+
+async def _figures(reporting: Upstream) -> dict[str, Any] | None:
+    """How many dossiers are where, as reporting tells everybody; None when it does not."""
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            status, body = await reporting.ask("/reporting/now")
+        totals = json.loads(body)["totals"] if status == 200 else None
+    except (TimeoutError, UpstreamError, ValueError, KeyError, TypeError):
+        return None
+    return totals if isinstance(totals, dict) else None
 
 
 async def _states(upstreams: Iterable[Upstream]) -> dict[str, str]:

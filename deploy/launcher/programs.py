@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deploy.launcher.errors import LaunchError
-from deploy.launcher.layout import HOST, SERVICES
+from deploy.launcher.layout import HOST, REPOSITORY, SERVICES
 from deploy.launcher.postgres import Databases
 from deploy.launcher.process import Program
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # What a process must not inherit from the shell that started us: its neighbours' databases above all.
 _PRIVATE = ("DATABASE_URL_", "DATABASE_OWNER_URL_", "KAFKA_BOOTSTRAP_SERVERS", "PYTHONPATH", "VIRTUAL_ENV")
 _HTTP_SECONDS = 2
+_SAMPLE = REPOSITORY / "deploy" / "sample" / "units.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,12 @@ async def is_healthy(port: int, path: str = "/health/ready") -> bool:
     return line.split()[1:2] == [b"200"]
 
 
+def _banner() -> dict[str, str]:
+    """What the sample says of itself above every page; a shell that sets BANNER_VI to nothing has no banner."""
+    said = json.loads(_SAMPLE.read_text(encoding="utf-8"))["banner"]
+    return {f"BANNER_{language.upper()}": text for language, text in said.items()}
+
+
 def _python(
     name: str,
     module: str,
@@ -135,7 +143,7 @@ def _python(
     return Program(
         name=name,
         command=(sys.executable, "-m", module),
-        environment={"PYTHONUNBUFFERED": "1", **(chosen or {}), **inherited, **given},
+        environment={"PYTHONUNBUFFERED": "1", **_banner(), **(chosen or {}), **inherited, **given},
         is_ready=is_ready,
         port=layout.ports[name],
     )

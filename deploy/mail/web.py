@@ -10,7 +10,6 @@ from urllib.parse import quote, urlencode
 from fastapi import FastAPI, Query
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import RedirectResponse, Response
-from starlette.staticfiles import StaticFiles
 
 from deploy.mail.folder import Folder, MessageId
 from deploy.mail.index import Index, Listed, Page
@@ -25,7 +24,7 @@ PAGE_LENGTH: Final = 50
 HTML_POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 """For a message's own HTML: no script, no form, no origin, nothing fetched from anywhere; only its looks."""
 
-HOME: Final = Link("/mail/", "Thư đã gửi", "sent e-mail")
+HOME: Final = Link("/mail/", "Thư đã gửi", "E-mail that was sent")
 
 To = Annotated[str, Query(max_length=200, description="a part of a recipient's address")]
 Subject = Annotated[str, Query(max_length=200, description="a part of the subject; letters' case does not matter")]
@@ -84,10 +83,9 @@ def make_app(folder: Folder, index: Index, lag: LoopLag, accepting: Callable[[],
         responses=RESPONSES,
     )
     say_problems(app)
-    foot = ("Hộp thư thử: không chuyển thư cho ai", "mail catcher: nothing is sent on")
+    foot = ("Hộp thư thử: không chuyển thư cho ai.", "Mail catcher: nothing is sent on.")
     pages = Pages(Path(__file__).with_name("templates"), "/mail", (HOME, Link("/mail/docs", "API", "")), foot)
     pages.serve(app)
-    app.mount("/mail/catcher", StaticFiles(directory=Path(__file__).with_name("static")), name="catcher")
 
     async def reasons() -> list[str]:
         return [] if accepting() else ["smtp_closed"]

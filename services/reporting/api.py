@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, Field
 
 from services.reporting import handlers
-from services.reporting.handlers import Now, Told
-from services.reporting.values import Counts, Entry, Found, Period, Standing, Status, Tally, Wanted
+from services.reporting.handlers.looking import Now, Told
+from services.reporting.values import Counts, Entry, Found, Period, Place, Standing, Status, Tally, Wanted
 from shared.access import Action, Actor
 from shared.http.actor import actor_of, demand
 from shared.http.problems import Problem, RefusedError
@@ -21,8 +21,6 @@ ActorHere = Annotated[Actor, Depends(actor_of)]
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 Name = Annotated[str, Query(min_length=1, max_length=120)]
 DossierId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-
-MAX_SKIP = 100_000
 
 
 def wanted_dossiers(
@@ -82,13 +80,21 @@ def router(database: Database) -> APIRouter:
     async def get_dossiers(
         who: ActorHere,
         wanted: WantedHere,
-        skip: Annotated[int, Query(ge=0, le=MAX_SKIP)] = 0,
+        after: Annotated[str, Query(max_length=120, description="`next` of the page before")] = "",
         count: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> dict[str, Any]:
         """The dossiers behind a figure, the most urgent first; without ``origin`` the live ones."""
         demand(who, Action.READ_REPORT, None)
-        found = await handlers.find(database, wanted, skip, count)
-        return {"total": found.total, "skip": skip, "dossiers": [_found(one) for one in found.dossiers]}
+        place = Place.parsed(after) if after else None
+        if after and place is None:
+            raise RefusedError(
+                Problem(
+                    422, "bad-place", "No such place", "it is no place in a list", "send the next of a page", "after"
+                )
+            )
+        found = await handlers.find(database, wanted, count, place)
+        following = str(found.next) if found.next else None
+        return {"total": found.total, "next": following, "dossiers": [_found(one) for one in found.dossiers]}
 
     @routes.get("/dossiers/{dossier}/timeline")
     async def get_timeline(who: ActorHere, dossier: DossierId) -> dict[str, Any]:

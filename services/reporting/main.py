@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from services.reporting import api, handlers, pages
+from services.reporting import api, handlers, loops, pages
 from services.reporting.settings import Settings
 from shared import telemetry
 from shared.bus import Bus
@@ -20,9 +21,18 @@ async def main() -> None:
     telemetry.start("reporting", settings.otel_exporter_otlp_endpoint, sampled=settings.traces_sampled)
     database = Database(await open_pool(str(settings.database_url_reporting), name="reporting"))
     bus = Bus(handlers.hearer(), database, settings.kafka_bootstrap_servers, settings.lanes, settings.slot)
-    running = Running("reporting", database, bus, relay=None)  # the river ends here: there is nothing to relay
-    shell = Pages(Path(__file__).parent / "templates", "/reporting", NAV)
+    stopping = asyncio.Event()
+    watch = handlers.Watch(database, stopping)
+    running = Running(
+        "reporting",
+        database,
+        bus,
+        relay=None,  # the river ends here: there is nothing to relay
+        loops={"merging": lambda: loops.merge_parts(database), "watching": watch.run},
+        stopping=stopping,
+    )
+    shell = Pages(Path(__file__).parent / "templates", "/reporting", NAV, banner=settings.banner)
     app = make_app(running, shell, title="Lienthong reporting", dev_actor=settings.dev_actor)
-    app.include_router(pages.router(database, shell))
+    app.include_router(pages.router(database, shell, watch))
     app.include_router(api.router(database))
     await serve(app, running, host=settings.http_host, port=settings.http_port)

@@ -6,11 +6,13 @@ three sources are heard; within one source the bus keeps the order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, replace
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
-from services.reporting.values import Cell, Dossier, Entry, Picture, Standing, Status, Tally
+from services.reporting.values import OPEN, Cell, Day, Dossier, Entry, Picture, Standing, Status, Tally, Wanted
 from shared.bus import Decided
 from shared.envelope import Heard
 from shared.events import (
@@ -241,12 +243,124 @@ def entry_of(heard: Heard) -> Entry:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
+class Where(NamedTuple):
+    """What a dossier adds to: the cell that it lies in."""
+
+    unit: str | None
+    stage: str | None
+    status: int
+    standing: str
+    dossier_late: bool
+
+
+def where_of(dossier: Dossier) -> Where | None:
+    """The cell of a dossier; None for a replayed one, which is not in the picture of now."""
+    if dossier.origin is not None:
+        return None
+    return Where(
+        dossier.unit if dossier.unit is not None else dossier.receiving_unit,
+        dossier.stage if dossier.ended is None else None,
+        dossier.status,
+        dossier.standing,
+        dossier.dossier_late,
+    )
+
+
+def shifts(known: Mapping[str, Dossier], changed: Mapping[str, Dossier]) -> list[tuple[Where, int]]:
+    """What changed dossiers take from the cells where they lay and add to those where they lie; zeros left out."""
+    by: Counter[Where] = Counter()
+    for ident, dossier in changed.items():
+        before = where_of(known[ident]) if ident in known else None
+        after = where_of(dossier)
+        if before == after:
+            continue
+        if before is not None:
+            by[before] -= 1
+        if after is not None:
+            by[after] += 1
+    return [(where, count) for where, count in by.items() if count]
+
+
+def minutes_of(heard: Iterable[Heard]) -> Counter[tuple[datetime, str]]:
+    """How many events each speaker recorded in which minute."""
+    return Counter((one.recorded.replace(second=0, microsecond=0), one.source.value) for one in heard)
+
+
+def figures_of(picture: Picture) -> dict[str, int]:
+    """Every figure of the page that moves by its name: `late`, `unit/CODE/late`, `unit/CODE/STAGE/late`; no zeros."""
+    figures = _named("", picture.total)
+    figures["broken"] = picture.promises_broken
+    for unit, tally in picture.units.items():
+        figures |= _named(f"unit/{unit or ''}/", tally)
+    for (unit, stage), tally in picture.places.items():
+        figures |= _named(f"unit/{unit or ''}/{stage or ''}/", tally)
+    return {name: count for name, count in figures.items() if count}
+
+
+def _named(prefix: str, tally: Tally) -> dict[str, int]:
+    parts = zip(("on_time", "near", "late", "paused", "done_today"), astuple(tally), strict=True)
+    return {f"{prefix}open": tally.open, **{prefix + name: count for name, count in parts}}
+
+
+def difference(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """The figures that are others now, with what they are now."""
+    return {name: after.get(name, 0) for name in {*before, *after} if before.get(name, 0) != after.get(name, 0)}
+
+
+def by_day(days: Iterable[Day]) -> dict[Any, Day]:
+    """All units of a day together."""
+    return _summed(days, lambda one: one.day, unit=None)
+
+
+def by_unit(days: Iterable[Day]) -> dict[str | None, Day]:
+    """All days of a unit together."""
+    return _summed(days, lambda one: one.unit)
+
+
+def _summed(days: Iterable[Day], key: Any, **same: Any) -> dict[Any, Day]:
+    sums: dict[Any, Day] = {}
+    for one in days:
+        so_far = sums.get(key(one))
+        sums[key(one)] = (
+            replace(one, **same)
+            if so_far is None
+            else replace(
+                so_far,
+                received=so_far.received + one.received,
+                on_time=so_far.on_time + one.on_time,
+                late=so_far.late + one.late,
+            )
+        )
+    return sums
+
+
+def counted_by_cells(wanted: Wanted, cells: Iterable[Cell]) -> int | None:
+    """How many dossiers a list has, when cells can tell it; None when it asks for what they do not know."""
+    dates = (wanted.received_on, wanted.ended_on, wanted.ended_since)
+    if wanted.origin is not None or wanted.code is not None or any(each is not None for each in dates):
+        return None
+    return sum(one.count for one in cells if _lies_in(wanted, one))
+
+
+def _lies_in(wanted: Wanted, cell: Cell) -> bool:
+    return (
+        wanted.unit in {None, cell.unit}
+        and wanted.stage in {None, cell.stage}
+        and wanted.status in {None, cell.status}
+        and wanted.standing in {None, cell.standing}
+        and wanted.late in {None, cell.dossier_late}
+        and (cell.standing in OPEN or not wanted.is_open)
+        and (cell.done_today or not wanted.done_today)
+    )
+
+
 def picture_of(cells: Iterable[Cell]) -> Picture:
     """The figures that cells add up to."""
     total, broken = Tally(), 0
     statuses = dict.fromkeys(Status, 0)
     units: dict[str | None, Tally] = {}
     stages: dict[str | None, Tally] = {}
+    places: dict[tuple[str | None, str | None], Tally] = {}
     for cell in cells:
         statuses[cell.status] += cell.count
         total = _counted(total, cell)
@@ -254,8 +368,10 @@ def picture_of(cells: Iterable[Cell]) -> Picture:
         if cell.standing in {Standing.DONE, Standing.WITHDRAWN}:
             continue
         stages[cell.stage] = _counted(stages.get(cell.stage, Tally()), cell)
+        place = (cell.unit, cell.stage)
+        places[place] = _counted(places.get(place, Tally()), cell)
         broken += cell.count if cell.dossier_late else 0
-    return Picture(total, broken, statuses, units, stages)
+    return Picture(total, broken, statuses, units, stages, places)
 
 
 def _counted(tally: Tally, cell: Cell) -> Tally:

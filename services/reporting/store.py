@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import date, datetime
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
@@ -12,14 +12,18 @@ from typing import Any, Final
 from services.reporting.values import (
     Cell,
     Counts,
+    Day,
     Dossier,
     Entry,
     Found,
-    FoundDossiers,
     History,
+    Moved,
+    Pace,
     Period,
+    Place,
     Standing,
     Status,
+    Unit,
     Wanted,
 )
 from shared.events import CalendarPublished, Channel, ProcedurePublished, Service, UnitPublished
@@ -72,6 +76,37 @@ async def change_dossiers(tx: Transaction, moved: Sequence[Dossier]) -> None:
         raise DossiersLostError(f"{status} of {len(moved)} dossiers")
 
 
+async def add_cells(
+    tx: Transaction, shifts: Sequence[tuple[tuple[str | None, str | None, int, str, bool], int]]
+) -> None:
+    """Append what a batch changed: each the unit, stage, status, standing and lateness of a cell, and by how many."""
+    wheres = [where for where, _ in shifts]
+    await tx.execute(_sql["add_cells"], *(list(each) for each in zip(*wheres, strict=True)), [by for _, by in shifts])
+
+
+async def add_pace(tx: Transaction, minutes: Mapping[tuple[datetime, str], int]) -> None:
+    """Append how many events each speaker recorded in a minute."""
+    ordered = sorted(minutes)
+    await tx.execute(
+        _sql["add_pace"],
+        [minute for minute, _ in ordered],
+        [source for _, source in ordered],
+        [minutes[each] for each in ordered],
+    )
+
+
+async def merge_cells(tx: Transaction) -> None:
+    await tx.execute(_sql["merge_cells"])
+
+
+async def merge_pace(tx: Transaction, before: datetime) -> None:
+    await tx.execute(_sql["merge_pace"], before)
+
+
+async def forget_pace(tx: Transaction, before: datetime) -> None:
+    await tx.execute(_sql["forget_pace"], before)
+
+
 async def save_procedures(tx: Transaction, given: Mapping[str, tuple[int, ProcedurePublished]]) -> None:
     ordered = sorted(given.items())
     await tx.execute(
@@ -114,8 +149,28 @@ async def cells(tx: Transaction, now: datetime) -> list[Cell]:
     return [_cell(dict(row)) for row in await tx.fetch(_sql["cells"], now)]
 
 
+async def cells_of_dossiers(tx: Transaction, now: datetime) -> list[Cell]:
+    return [_cell(dict(row)) for row in await tx.fetch(_sql["cells_of_dossiers"], now)]
+
+
 async def recounted_cells(tx: Transaction, now: datetime) -> list[Cell]:
     return [_cell(dict(row)) for row in await tx.fetch(_sql["recounted_cells"], now)]
+
+
+async def pace(tx: Transaction, since: datetime) -> list[Pace]:
+    return [_pace(dict(row)) for row in await tx.fetch(_sql["pace"], since)]
+
+
+async def recounted_pace(tx: Transaction, since: datetime) -> list[Pace]:
+    return [_pace(dict(row)) for row in await tx.fetch(_sql["recounted_pace"], since)]
+
+
+async def days(tx: Transaction, since: datetime, first: date) -> list[Day]:
+    return [Day(**row) for row in await tx.fetch(_sql["days"], since, first)]
+
+
+async def recounted_days(tx: Transaction, first: date) -> list[Day]:
+    return [Day(**row) for row in await tx.fetch(_sql["recounted_days"], first)]
 
 
 async def counts(tx: Transaction, period: Period) -> Counts:
@@ -124,9 +179,26 @@ async def counts(tx: Transaction, period: Period) -> Counts:
     return Counts(**row)
 
 
-async def found_dossiers(tx: Transaction, wanted: Wanted, now: datetime, skip: int, count: int) -> FoundDossiers:
+async def found_dossiers(
+    tx: Transaction, wanted: Wanted, now: datetime, count: int, after: Place | None = None
+) -> list[Found]:
     rows = await tx.fetch(
         _sql["found_dossiers"],
+        *_asked(wanted, now),
+        count,
+        after.dossier if after else None,
+        after.ended if after else None,
+        after.urgency if after else None,
+    )
+    return [_found(dict(row)) for row in rows]
+
+
+async def count_found(tx: Transaction, wanted: Wanted, now: datetime) -> int:
+    return int(await tx.fetchval(_sql["count_found"], *_asked(wanted, now)))
+
+
+def _asked(wanted: Wanted, now: datetime) -> tuple[object, ...]:
+    return (
         wanted.origin,
         wanted.unit,
         wanted.stage,
@@ -136,10 +208,10 @@ async def found_dossiers(tx: Transaction, wanted: Wanted, now: datetime, skip: i
         wanted.code,
         wanted.done_today,
         now,
-        skip,
-        count,
+        wanted.received_on,
+        wanted.ended_on,
+        wanted.ended_since,
     )
-    return FoundDossiers(tuple(_found(dict(row)) for row in rows), rows[0]["total"] if rows else 0)
 
 
 async def entries(tx: Transaction, dossier: str) -> list[Entry]:
@@ -150,8 +222,13 @@ async def steps(tx: Transaction, dossier: str) -> list[Entry]:
     return [_entry(dict(row)) for row in await tx.fetch(_sql["steps"], dossier)]
 
 
-async def latest(tx: Transaction, count: int) -> list[Entry]:
-    return [_entry(dict(row)) for row in await tx.fetch(_sql["latest"], count)]
+async def moved(tx: Transaction, since: int, count: int) -> list[Moved]:
+    rows = [dict(row) for row in await tx.fetch(_sql["moved"], str(since), count)]
+    return [Moved(row.pop("heard"), _entry(row)) for row in rows]
+
+
+async def told_up_to(tx: Transaction) -> int:
+    return int(await tx.fetchval(_sql["told_up_to"]))
 
 
 async def recorded_until(tx: Transaction) -> datetime | None:
@@ -163,9 +240,14 @@ async def history(tx: Transaction) -> list[History]:
     return [History(**row) for row in await tx.fetch(_sql["history"])]
 
 
-async def units(tx: Transaction) -> dict[str, str]:
-    """Names by code, in the order in which people read them."""
-    return {row["code"]: row["name"] for row in await tx.fetch(_sql["units"])}
+async def units(tx: Transaction) -> list[Unit]:
+    """In the order in which people read them."""
+    return [Unit(**row) for row in await tx.fetch(_sql["units"])]
+
+
+async def dossier_by_code(tx: Transaction, code: str) -> str | None:
+    dossier: str | None = await tx.fetchval(_sql["dossier_by_code"], code)
+    return dossier
 
 
 async def procedure_name(tx: Transaction, code: str) -> str | None:
@@ -181,8 +263,11 @@ def _entry(row: dict[str, Any]) -> Entry:
     return Entry(**{**row, "source": Service(row["source"])})
 
 
+def _pace(row: dict[str, Any]) -> Pace:
+    return Pace(**{**row, "source": Service(row["source"])})
+
+
 def _found(row: dict[str, Any]) -> Found:
-    del row["total"]
     row["status"], row["standing"] = Status(row["status"]), Standing(row["standing"])
     row["channel"] = Channel(row["channel"]) if row["channel"] else None
     return Found(**row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -142,6 +142,45 @@ class Picture:
     statuses: Mapping[Status, int]
     units: Mapping[str | None, Tally]
     stages: Mapping[str | None, Tally]
+    places: Mapping[tuple[str | None, str | None], Tally] = field(default_factory=dict)
+    """By unit and stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a unit is called, and at which level it stands."""
+
+    code: str
+    name: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many events a speaker recorded in a minute."""
+
+    minute: datetime
+    source: Service
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What came in at a unit on a day, and what was done there, in time and late."""
+
+    day: date
+    unit: str | None
+    received: int = 0
+    on_time: int = 0
+    late: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Something that happened, with the transaction in which it was heard: a place in the stream of all that moves."""
+
+    heard: int
+    entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +214,38 @@ class Wanted:
     late: bool | None = None
     code: str | None = None
     done_today: bool = False
+    received_on: date | None = None
+    ended_on: date | None = None
+    ended_since: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of a list ended, so that the next begins after it: by key, whatever comes and goes in between."""
+
+    dossier: str
+    ended: datetime | None
+    urgency: datetime | None
+
+    def __str__(self) -> str:
+        """For an address."""
+        return ",".join(
+            (self.dossier, *(each.isoformat() if each is not None else "" for each in (self.ended, self.urgency)))
+        )
+
+    @classmethod
+    def parsed(cls, text: str) -> Place | None:
+        """The place that an address names; None when it names none."""
+        dossier, *instants = text.split(",")
+        if len(instants) != 2 or not dossier:
+            return None
+        try:
+            ended, urgency = (datetime.fromisoformat(each) if each else None for each in instants)
+        except ValueError:
+            return None
+        if any(each is not None and each.tzinfo is None for each in (ended, urgency)):
+            return None
+        return cls(dossier, ended, urgency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +271,20 @@ class Found:
     withdrawal_requested: bool
     as_of: datetime
 
+    @property
+    def place(self) -> Place:
+        """Where the list goes on after this line."""
+        dates = [each for each in (self.stage_due, self.due) if each is not None]
+        return Place(self.dossier, self.ended, min(dates, default=None))
+
 
 @dataclass(frozen=True, slots=True)
 class FoundDossiers:
-    """A page of a list, and how many there are in all."""
+    """A page of a list, how many there are in all, and where the next page begins (None: there is none)."""
 
     dossiers: tuple[Found, ...]
     total: int
+    next: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

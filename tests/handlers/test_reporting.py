@@ -64,7 +64,11 @@ class Reporting:
         """All rows of the tables that figures are made of."""
         async with self.database.pool.acquire() as connection:
             return {
-                table: sorted(tuple(row.values()) for row in await connection.fetch(f"TABLE {table}"))
+                table: sorted(
+                    # by which transaction an entry was heard is another thing every time
+                    tuple(value for name, value in row.items() if name != "heard")
+                    for row in await connection.fetch(f"TABLE {table}")
+                )
                 for table in ("timeline", "dossier_now", "unit", "procedure", "calendar")
             }
 
@@ -247,8 +251,8 @@ async def test_history_lies_outside_the_picture_of_now_and_is_counted_apart(repo
     assert (picture.total.open, sum(picture.statuses.values())) == (1, 1)
     assert (await handlers.recount(reporting.database)).agrees
     assert (await reporting.counts(MORNING.date(), MORNING.date() + DAY)).received_online == 0
-    live = await handlers.find(reporting.database, Wanted(), 0, 10)
-    past = await handlers.find(reporting.database, Wanted(origin="municipal-receipt-log"), 0, 10)
+    live = await handlers.find(reporting.database, Wanted(), 10)
+    past = await handlers.find(reporting.database, Wanted(origin="municipal-receipt-log"), 10)
     assert (live.total, [one.dossier for one in past.dossiers]) == (1, [replayed.subject])
     (one,) = await handlers.past(reporting.database)
     assert (one.origin, one.dossiers, one.steps) == ("municipal-receipt-log", 1, 5)
@@ -271,7 +275,7 @@ async def test_what_is_done_today_is_counted_by_the_office_s_midnight(reporting:
     await reporting.hears(a_calendar(), *yesterday.said, *today.said)
 
     assert (await reporting.picture()).total == Tally(done_today=1)
-    found = await handlers.find(reporting.database, Wanted(done_today=True), 0, 10)
+    found = await handlers.find(reporting.database, Wanted(done_today=True), 10)
     assert [one.dossier for one in found.dossiers] == [today.subject]
 
 
@@ -295,7 +299,7 @@ async def test_what_is_done_today_is_counted_by_the_office_s_midnight(reporting:
 async def test_behind_each_figure_are_its_dossiers(reporting: Reporting, wanted: Wanted, numbers: set[int]) -> None:
     await reporting.hears(*all_of(a_day_s_work()))
 
-    found = await handlers.find(reporting.database, wanted, 0, 100)
+    found = await handlers.find(reporting.database, wanted, 100)
 
     assert {int((one.code or "")[-4:]) for one in found.dossiers} == numbers
     assert found.total == len(numbers)
@@ -304,7 +308,9 @@ async def test_behind_each_figure_are_its_dossiers(reporting: Reporting, wanted:
 async def test_a_list_is_shown_page_by_page_the_most_urgent_first(reporting: Reporting) -> None:
     await reporting.hears(*[one for number in range(25) for one in a_story(number, start=MORNING - number * DAY).said])
 
-    pages = [await handlers.find(reporting.database, Wanted(), skip, 10) for skip in (0, 10, 20)]
+    pages = [await handlers.find(reporting.database, Wanted(), 10)]
+    while pages[-1].next is not None:
+        pages.append(await handlers.find(reporting.database, Wanted(), 10, pages[-1].next))
 
     dues = [one.due for page in pages for one in page.dossiers]
     assert dues == sorted(due for due in dues if due)

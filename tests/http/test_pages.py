@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from jinja2 import UndefinedError
 from starlette.responses import HTMLResponse
 
+from shared.http import pages
 from shared.http.body import CheckedBody
 from shared.http.pages import Link, Pages
 from shared.http.problems import RESPONSES, say_problems
@@ -86,13 +87,22 @@ def outline(response: HTMLResponse) -> Outline:
     return Outline(bytes(response.body).decode())
 
 
-def test_a_page_is_vietnamese_and_says_which_parts_are_english() -> None:
-    page = outline(a_page())
+async def test_a_page_is_vietnamese_unless_english_is_asked_for_and_then_remembers_it() -> None:
+    async with asking(an_app()) as client:
+        first = await client.get("/demo/dossiers")
+        english = await client.get("/demo/dossiers?q=x&lang=en")
+        later = await client.get("/demo/dossiers", headers={"Cookie": "lang=en"})
 
-    assert ("html", {"lang": "vi"}) in page.seen
-    assert ("span", {"class": "en", "lang": "en"}) in page.seen
-    assert page.count("h1") == 1
-    assert page.count("script") == 0
+    assert "set-cookie" not in first.headers
+    assert ("html", {"lang": "vi"}) in Outline(first.text).seen
+    assert Outline(first.text).count("h1") == 1
+    assert Outline(first.text).count("script") == 0
+    assert english.headers["set-cookie"].startswith("lang=en; Path=/")
+    for page in (english, later):
+        assert ("html", {"lang": "en"}) in Outline(page.text).seen
+        assert "dossiers in process" in page.text
+        assert "1,434" in page.text
+        assert "4 May 2019" in page.text
 
 
 def test_the_place_where_one_is_is_marked() -> None:
@@ -163,11 +173,32 @@ async def test_a_page_fetches_nothing_from_elsewhere() -> None:
         docs = await client.get("/demo/docs", headers=BROWSER)
         (style,) = [attrs["href"] for tag, attrs in Outline(page.text).seen if attrs.get("rel") == "stylesheet"]
         sheet = await client.get(str(style))
+        old = await client.get(str(style).partition("?")[0])
+        same = await client.get(str(style), headers={"If-None-Match": sheet.headers["ETag"]})
+        fonts = [await client.get(f"/static/{each}") for each in re.findall(r'url\("([^"]+)"\)', sheet.text)]
+        nothing = await client.get("/static/../pages.py")
 
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert page.headers["Cache-Control"] == "no-store"
     assert sheet.status_code == 200
-    assert not re.search(r"https?://|@import|url\(", page.text + docs.text + sheet.text)
+    assert not re.search(r"https?://|@import|url\((?!\"vendor/)", page.text + docs.text + sheet.text)
+    assert "immutable" in sheet.headers["Cache-Control"]
+    assert sheet.headers["Content-Encoding"] == "gzip"
+    assert old.headers["Cache-Control"] == "no-cache"
+    assert (same.status_code, same.content) == (304, b"")
+    assert [font.headers["Content-Type"] for font in fonts] == ["font/woff2", "font/woff2"]
+    assert all("immutable" in font.headers["Cache-Control"] for font in fonts)
+    assert nothing.status_code == 404
+
+
+@pytest.mark.parametrize("letter", "ằẵộữỹĐđơƯ0123456789₫")
+def test_the_font_has_every_vietnamese_letter(letter: str) -> None:
+    """At every weight: there is one variable font, whose letters are the same at all of them."""
+    css = (Path(pages.__file__).parent / "static" / "style.css").read_text(encoding="utf-8")
+    named = [each for found in re.findall(r"unicode-range: ([^;]+);", css) for each in found.split(", ")]
+    ranges = [each.replace("U+", "").split("-") for each in named]
+
+    assert any(int(each[0], 16) <= ord(letter) <= int(each[-1], 16) for each in ranges)
 
 
 async def test_the_api_is_described_for_people() -> None:

@@ -52,8 +52,73 @@ INSERT INTO calendar (code, version, zone) SELECT * FROM unnest($1::text[], $2::
 ON CONFLICT (code) DO UPDATE SET version = excluded.version, zone = excluded.zone
  WHERE calendar.version < excluded.version;
 
+-- name: add_cells
+-- What a batch changed in the picture, as parts.   $1 units, $2 stages, $3 statuses, $4 standings, $5 whether the promise is broken, $6 by how many
+INSERT INTO cell (unit, stage, status, standing, dossier_late, count)
+SELECT * FROM unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::boolean[], $6::int[]);
+
+-- name: add_pace
+-- How many events of each speaker a batch brought.   $1 minutes, $2 speakers, $3 counts
+INSERT INTO pace (minute, source, count) SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::int[]);
+
+-- name: merge_cells
+-- Parts of the same cell become one; what adds up to nothing goes. Two that merge at once take different rows.
+WITH many AS (
+    SELECT unit, stage, status, standing, dossier_late FROM cell GROUP BY 1, 2, 3, 4, 5 HAVING count(*) > 1
+), gone AS (
+    DELETE FROM cell USING many
+     WHERE cell.status = many.status AND cell.standing = many.standing AND cell.dossier_late = many.dossier_late
+       AND cell.unit IS NOT DISTINCT FROM many.unit AND cell.stage IS NOT DISTINCT FROM many.stage
+    RETURNING cell.*
+)
+INSERT INTO cell (unit, stage, status, standing, dossier_late, count)
+SELECT unit, stage, status, standing, dossier_late, sum(count) FROM gone GROUP BY 1, 2, 3, 4, 5 HAVING sum(count) <> 0;
+
+-- name: merge_pace
+-- The same for the events of a minute.   $1 only minutes that are over by then
+WITH many AS (
+    SELECT minute, source FROM pace WHERE minute < $1::timestamptz GROUP BY 1, 2 HAVING count(*) > 1
+), gone AS (
+    DELETE FROM pace USING many WHERE pace.minute = many.minute AND pace.source = many.source RETURNING pace.*
+)
+INSERT INTO pace (minute, source, count) SELECT minute, source, sum(count) FROM gone GROUP BY 1, 2;
+
+-- name: forget_pace
+-- Minutes that nobody looks at any more.   $1 before
+DELETE FROM pace WHERE minute < $1::timestamptz;
+
+-- name: pace
+-- Events by the minute in which their speaker recorded them.   $1 since
+SELECT minute, source, sum(count)::int AS count FROM pace WHERE minute >= $1::timestamptz GROUP BY 1, 2 ORDER BY 1, 2;
+
+-- name: recounted_pace
+-- The same from the timeline alone.   $1 since
+SELECT date_trunc('minute', recorded) AS minute, source, count(*)::int AS count FROM timeline
+ WHERE recorded >= $1::timestamptz GROUP BY 1, 2 ORDER BY 1, 2;
+
 -- name: cells
--- Live dossiers counted by everything that the picture of now is made of.   $1 now
+-- The picture of now from its parts. Of what is done, today's is told apart by the few that ended lately.   $1 now
+WITH kept AS (
+    SELECT unit, stage, status, standing, dossier_late, sum(count)::int AS count
+      FROM cell GROUP BY 1, 2, 3, 4, 5 HAVING sum(count) <> 0
+), today AS (
+    SELECT coalesce(now.unit, now.receiving_unit) AS unit, now.status, now.dossier_late, count(*)::int AS count
+      FROM dossier_now AS now LEFT JOIN calendar ON calendar.code = now.calendar
+     WHERE now.origin IS NULL AND now.ended >= $1::timestamptz - interval '2 days' AND now.standing = 'done'
+       AND (now.ended AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date
+         = ($1::timestamptz AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date
+     GROUP BY 1, 2, 3
+)
+SELECT kept.unit, kept.stage, kept.status, kept.standing, kept.dossier_late, false AS done_today,
+       kept.count - coalesce(today.count, 0) AS count
+  FROM kept LEFT JOIN today ON kept.standing = 'done' AND today.unit IS NOT DISTINCT FROM kept.unit
+                           AND today.status = kept.status AND today.dossier_late = kept.dossier_late
+ WHERE kept.count <> coalesce(today.count, 0)
+UNION ALL
+SELECT unit, NULL, status, 'done', dossier_late, true, count FROM today;
+
+-- name: cells_of_dossiers
+-- The same counted from the dossiers one by one, to be compared.   $1 now
 SELECT coalesce(now.unit, now.receiving_unit) AS unit, CASE WHEN now.ended IS NULL THEN now.stage END AS stage,
        now.status, now.standing, now.dossier_late,
        now.standing = 'done'
@@ -71,6 +136,35 @@ SELECT unit, CASE WHEN ended IS NULL THEN stage END AS stage, status, standing, 
        count(*)::int AS count
   FROM standing_on('infinity', 'infinity')
  GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- name: days
+-- What came in and what was done on each day of an office's calendar, by unit.   $1 since (an instant before the first day), $2 first day
+WITH dated AS (
+    SELECT (now.received AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date AS day,
+           coalesce(now.receiving_unit, now.unit) AS unit, 1 AS received, 0 AS on_time, 0 AS late
+      FROM dossier_now AS now LEFT JOIN calendar ON calendar.code = now.calendar
+     WHERE now.origin IS NULL AND now.received >= $1::timestamptz
+    UNION ALL
+    SELECT (now.ended AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date, coalesce(now.unit, now.receiving_unit),
+           0, (NOT now.dossier_late)::int, now.dossier_late::int
+      FROM dossier_now AS now LEFT JOIN calendar ON calendar.code = now.calendar
+     WHERE now.origin IS NULL AND now.ended >= $1::timestamptz AND now.standing = 'done'
+)
+SELECT day, unit, sum(received)::int AS received, sum(on_time)::int AS on_time, sum(late)::int AS late
+  FROM dated WHERE day >= $2::date GROUP BY 1, 2 ORDER BY 1, 2;
+
+-- name: recounted_days
+-- The same from the timeline alone; a reception's unit is that of its event.   $1 first day
+WITH dated AS (
+    SELECT (stood.received AT TIME ZONE stood.zone)::date AS day, reception.unit, 1 AS received, 0 AS on_time, 0 AS late
+      FROM standing_on('infinity', 'infinity') AS stood
+      JOIN timeline AS reception ON reception.dossier = stood.dossier AND reception.type = 'DossierReceived'
+    UNION ALL
+    SELECT (ended AT TIME ZONE zone)::date, unit, 0, (NOT dossier_late)::int, dossier_late::int
+      FROM standing_on('infinity', 'infinity') WHERE standing = 'done'
+)
+SELECT day, unit, sum(received)::int AS received, sum(on_time)::int AS on_time, sum(late)::int AS late
+  FROM dated WHERE day >= $1::date GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- name: counts
 -- What a report of a period counts, as of its last day.   $1 from, $2 to, $3 known on
@@ -98,12 +192,11 @@ SELECT count(*) FILTER (WHERE NOT is_new AND (is_open OR ended_now))::int AS car
   FROM placed;
 
 -- name: found_dossiers
--- The dossiers behind a figure, the most urgent first, with how many there are in all. $1 origin or NULL (live), $2 unit, $3 stage, $4 status, $5 standing, $6 whether the promise was broken, $7 beginning of the code, $8 whether only of those finished today, $9 now, $10 skip, $11 how many; NULL: any
+-- The dossiers behind a figure, the most urgent first.   $1 origin or NULL (live), $2 unit, $3 stage, $4 status, $5 standing, $6 whether the promise was broken, $7 beginning of the code, $8 whether only of those finished today, $9 now, $10 received on a day, $11 ended on a day, $12 ended since a day, $13 how many; the last of the page before: $14 dossier or NULL, $15 its end, $16 its urgency; NULL: any
 SELECT now.dossier, now.code, now.procedure, procedure.name AS procedure_name, now.channel, now.received, now.promise,
        coalesce(now.due, now.promise) AS due, now.status, now.standing, now.stage,
        coalesce(now.unit, now.receiving_unit) AS unit, now.officer, now.stage_due, now.ended, now.dossier_late,
-       now.withdrawal_requested IS NOT NULL AND now.ended IS NULL AS withdrawal_requested, now.as_of,
-       count(*) OVER ()::int AS total
+       now.withdrawal_requested IS NOT NULL AND now.ended IS NULL AS withdrawal_requested, now.as_of
   FROM dossier_now AS now
   LEFT JOIN procedure ON procedure.code = now.procedure
   LEFT JOIN calendar ON calendar.code = now.calendar
@@ -118,8 +211,38 @@ SELECT now.dossier, now.code, now.procedure, procedure.name AS procedure_name, n
    AND (NOT $8::boolean
         OR (now.standing = 'done' AND (now.ended AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date
                                     = ($9::timestamptz AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date))
- ORDER BY now.ended DESC NULLS FIRST, least(now.stage_due, coalesce(now.due, now.promise)), now.dossier
-OFFSET $10 LIMIT $11;
+   AND ($10::date IS NULL
+        OR (now.received AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date = $10::date)
+   AND ($11::date IS NULL OR (now.ended AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date = $11::date)
+   AND ($12::date IS NULL OR (now.ended AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date >= $12::date)
+   AND ($14::text IS NULL
+        OR ($15::timestamptz IS NULL AND now.ended IS NOT NULL)
+        OR now.ended < $15::timestamptz
+        OR (now.ended IS NOT DISTINCT FROM $15::timestamptz
+            AND (coalesce(least(now.stage_due, coalesce(now.due, now.promise)), 'infinity'), now.dossier)
+              > (coalesce($16::timestamptz, 'infinity'), $14::text)))
+ ORDER BY now.ended DESC NULLS FIRST, coalesce(least(now.stage_due, coalesce(now.due, now.promise)), 'infinity'), now.dossier
+ LIMIT $13;
+
+-- name: count_found
+-- How many there are in all.   $1 origin or NULL (live), $2 unit, $3 stage, $4 status, $5 standing, $6 whether the promise was broken, $7 beginning of the code, $8 whether only of those finished today, $9 now, $10 received on a day, $11 ended on a day, $12 ended since a day; NULL: any
+SELECT count(*)::int
+  FROM dossier_now AS now LEFT JOIN calendar ON calendar.code = now.calendar
+ WHERE now.origin IS NOT DISTINCT FROM $1
+   AND ($2::text IS NULL OR coalesce(now.unit, now.receiving_unit) = $2)
+   AND ($3::text IS NULL OR (now.stage = $3 AND now.ended IS NULL))
+   AND ($4::smallint IS NULL OR now.status = $4)
+   AND ($5::text IS NULL OR now.standing = $5
+        OR ($5 = 'open' AND now.standing IN ('on_time', 'near', 'late', 'paused')))
+   AND ($6::boolean IS NULL OR now.dossier_late = $6)
+   AND ($7::text IS NULL OR (now.code >= $7 AND now.code < $7 || chr(1114111)))
+   AND (NOT $8::boolean
+        OR (now.standing = 'done' AND (now.ended AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date
+                                    = ($9::timestamptz AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date))
+   AND ($10::date IS NULL
+        OR (now.received AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date = $10::date)
+   AND ($11::date IS NULL OR (now.ended AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date = $11::date)
+   AND ($12::date IS NULL OR (now.ended AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date >= $12::date);
 
 -- name: entries
 -- What was heard of a dossier, in the order in which it happened.   $1 dossier
@@ -132,10 +255,17 @@ SELECT dossier, source, version, type, time, recorded, origin, actor, unit, stag
 SELECT dossier, source, version, type, time, recorded, origin, actor, unit, stage, run, officer, late, detail
   FROM timeline WHERE dossier = $1 AND source = 'routing' AND type = 'StageStarted' ORDER BY version;
 
--- name: latest
--- The latest of what was recorded of live dossiers.   $1 how many
-SELECT dossier, source, version, type, time, recorded, origin, actor, unit, stage, run, officer, late, detail
-  FROM timeline WHERE origin IS NULL ORDER BY recorded DESC LIMIT $1;
+-- name: moved
+-- What was heard of live dossiers since a transaction, newest first, up to the oldest that still runs.   $1 since, $2 how many
+SELECT heard::text::bigint AS heard, dossier, source, version, type, time, recorded, origin, actor, unit, stage, run, officer,
+       late, detail
+  FROM timeline
+ WHERE origin IS NULL AND heard >= $1::text::xid8 AND heard < pg_snapshot_xmin(pg_current_snapshot())
+ ORDER BY heard DESC, recorded DESC, dossier, version DESC LIMIT $2;
+
+-- name: told_up_to
+-- Below this transaction all that was heard can be seen.
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
 
 -- name: recorded_until
 -- When the latest was recorded that is known here of live dossiers.
@@ -150,9 +280,13 @@ SELECT dossier.origin, dossier.count AS dossiers, coalesce(step.count, 0)::int A
  ORDER BY dossier.origin;
 
 -- name: units
--- Names of the units, from the province down, as Vietnamese sort.
-SELECT code, name FROM unit
+-- The units, from the province down, as Vietnamese sort.
+SELECT code, name, level FROM unit
  ORDER BY array_position(ARRAY['province', 'town', 'commune', 'replay'], level), name COLLATE "vi-x-icu", code;
+
+-- name: dossier_by_code
+-- The stream id of a live dossier by the whole of its printed code.   $1 code
+SELECT dossier FROM dossier_now WHERE code = $1 AND origin IS NULL;
 
 -- name: procedure_name
 -- The name of a procedure.   $1 code
