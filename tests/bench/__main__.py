@@ -47,7 +47,7 @@ async def main() -> None:
         for run in range(_RUNS):
             for side in ("limit", "ours-1", "ours-2", "relay-2", "alternative"):
                 count = _FEW if side == "alternative" else _COUNT
-                await _prepare(owner)
+                await prepare(owner)
                 seconds, used = await _run(side, servers.kafka, servers.databases.login["routing"], count)
                 rates[side].append(count / seconds)
                 cpu[side].append(used / count * 1e6)
@@ -61,7 +61,8 @@ async def main() -> None:
     _print(console, rates, cpu, rows)
 
 
-async def _prepare(owner: asyncpg.Connection[asyncpg.Record]) -> None:
+async def prepare(owner: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Empty tables, with the units, the calendar and the procedure that the dossiers name."""
     await owner.execute(
         f"TRUNCATE bench_limit, unit, calendar, procedure, parked, dead_letter, {', '.join(_ROUTING_TABLES)}"
     )

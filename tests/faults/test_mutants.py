@@ -188,13 +188,14 @@ async def test_of_two_who_open_a_stream_the_second_is_told(
     hearer = Hearer(Service.ROUTING, frozenset({DossierReceived}), note)
     monkeypatch.setattr(rows, "open_heard", opened)
     async with _session(made) as first, _session(made) as second, _session(made) as onlooker:
-        await first.execute("BEGIN")
+        held = first.transaction()
+        await held.start()
         await hearing.hear_batch(first, hearer, [record])
         async with second.transaction():
             hearing_it_too = asyncio.create_task(hearing.hear_batch(second, hearer, [record]))
             pid = second.get_server_pid()
             await until(lambda: _waits_for_a_lock(onlooker, pid), "the second one waits for the first one's row")
-            await first.execute("COMMIT")
+            await held.commit()
             await hearing_it_too
 
     assert len(heard) == counted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from msgspec.structs import replace
@@ -36,6 +36,7 @@ BOTH_CLOCKS: Final = frozenset(Scope)
 _NO_CLOCK: Final[frozenset[Scope]] = frozenset()
 _STAGE_CLOCK: Final = frozenset({Scope.STAGE})
 _NO_TIME: Final = timedelta(0)
+_NEW: Final = Unsaved(is_new=True)
 
 
 def begin(journey: Journey | None, heard: Heard, known: Known) -> Decision[Journey]:
@@ -64,6 +65,8 @@ def begin(journey: Journey | None, heard: Heard, known: Known) -> Decision[Journ
 
 
 def _fresh(heard: Heard, event: DossierReceived, unit: Unit, route: str) -> Journey:
+    # In UTC, as everything that a store gives: an offset of pydantic's own is asked again by whoever reckons with it.
+    promise = event.promise.astimezone(UTC)
     return Journey(
         dossier=heard.subject,
         procedure=event.procedure,
@@ -80,20 +83,20 @@ def _fresh(heard: Heard, event: DossierReceived, unit: Unit, route: str) -> Jour
         role=None,
         officer=None,
         received=heard.time,
-        promise=event.promise,
+        promise=promise,
         credit=_NO_TIME,
-        due=event.promise,
+        due=promise,
         stage_started=heard.time,
         stage_budget_minutes=0,
         stage_credit=_NO_TIME,
-        stage_due=event.promise,
+        stage_due=promise,
         generation=1,
         paused_at=None,
         pause_reason=None,
         supplements=0,
         entries=0,
         last_at=heard.time,
-        unsaved=Unsaved(is_new=True),
+        unsaved=_NEW,
     )
 
 
