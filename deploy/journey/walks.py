@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from deploy.journey.spans import Span, Wait, span_of, waits
 
-
 _DEEPEST: Final = 200
 
 
