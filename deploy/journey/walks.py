@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from deploy.journey.spans import Span, Wait, span_of, waits
+
+_DEEPEST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +101,43 @@ def walk_of(trace: str, rows: Sequence[Mapping[str, Any]], stream: str | None = 
     if not spans:
         return None
     last = max(spans.values(), key=lambda one: (one.ended, one.began))
-    way = _way(spans, last)
+    parents = _parents(spans)
+    way = _way(spans, parents, last)
     children: dict[str | None, list[Span]] = {}
     for one in spans.values():
-        children.setdefault(one.parent if one.parent in spans else None, []).append(one)
-    roots = sorted(children.get(None, ()), key=_by_time) or [min(spans.values(), key=_by_time)]
+        children.setdefault(parents[one.id], []).append(one)
+    roots = sorted(children[None], key=_by_time)
     steps = tuple(_step(one, None, children, {each.id for each in way}, 0) for one in roots)
     began = min(one.began for one in spans.values())
     waiting = sum(wait.ns for one, parent in zip(way, [*way[1:], None], strict=True) for wait in waits(one, parent))
     return Walk(trace, steps, began, last.ended, waiting, whole=all(one.parent is None for one in roots))
 
 
-def _way(spans: Mapping[str, Span], last: Span) -> list[Span]:
+def _parents(spans: Mapping[str, Span]) -> dict[str, str | None]:
+    """Each span's parent among these. A circle, or a chain that is deeper than any of ours, is cut: spans come from
+    whoever sends them."""
+    parents: dict[str, str | None] = {}
+    depths: dict[str, int] = {}
+    for one in sorted(spans.values(), key=_by_time):
+        chain: list[Span] = []
+        at: Span | None = one
+        seen: set[str] = set()
+        while at is not None and at.id not in depths and at.id not in seen:
+            chain.append(at)
+            seen.add(at.id)
+            at = spans.get(at.parent or "")
+        for each in reversed(chain):
+            depth = depths.get(each.parent or "", _DEEPEST)
+            is_below = depth < _DEEPEST
+            parents[each.id], depths[each.id] = (each.parent, depth + 1) if is_below else (None, 0)
+    return parents
+
+
+def _way(spans: Mapping[str, Span], parents: Mapping[str, str | None], last: Span) -> list[Span]:
     """From the last effect back to where it began."""
-    way, seen = [last], {last.id}
-    while (parent := spans.get(way[-1].parent or "")) is not None and parent.id not in seen:
-        way.append(parent)
-        seen.add(parent.id)
+    way = [last]
+    while (parent := parents[way[-1].id]) is not None:
+        way.append(spans[parent])
     return way
 
 

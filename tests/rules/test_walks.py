@@ -96,6 +96,16 @@ def test_spans_that_name_each_other_as_parent_do_not_hang_anybody() -> None:
     walk = a_walk(a_span("a", "b", 0, 1), a_span("b", "a", 2, 3))
 
     assert walk.ns == 3 * MS
+    assert len(list(walk.all())) == 2
+    assert not walk.whole
+
+
+def test_a_chain_without_end_is_cut_and_all_of_it_shown() -> None:
+    chain = [a_span(str(number), str(number - 1) if number else None, number, number + 1) for number in range(3000)]
+
+    walk = a_walk(*chain)
+
+    assert len(list(walk.all())) == 3000
 
 
 def test_of_nothing_there_is_no_walk() -> None:
