@@ -345,7 +345,7 @@ def counted_by_cells(wanted: Wanted, cells: Iterable[Cell]) -> int | None:
 def _lies_in(wanted: Wanted, cell: Cell) -> bool:
     return (
         wanted.unit in {None, cell.unit}
-        and wanted.stage in {None, cell.stage}
+        and (wanted.stage is None or (wanted.stage == (cell.stage or "") and cell.standing in OPEN))
         and wanted.status in {None, cell.status}
         and wanted.standing in {None, cell.standing}
         and wanted.late in {None, cell.dossier_late}

@@ -203,7 +203,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which dossiers somebody wants to see; None is any. ``origin`` None: the live ones."""
+    """Which dossiers somebody wants to see; None is any. ``origin`` None: the live ones; ``stage`` "": in none yet."""
 
     origin: str | None = None
     unit: str | None = None

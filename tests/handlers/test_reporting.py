@@ -291,6 +291,7 @@ async def test_what_is_done_today_is_counted_by_the_office_s_midnight(reporting:
         (Wanted(status=Status.WAITS_FOR_SUPPLEMENT), {4}),
         (Wanted(stage="commune_desk", standing=Standing.ON_TIME), {1, 5, 9}),
         (Wanted(stage="commune_return"), set()),
+        (Wanted(stage=""), set()),
         (Wanted(code="000.01.99.H41-190506-0007"), {7}),
         (Wanted(code="000.01.99.H41-190506-000"), {1, 2, 3, 4, 5, 6, 7, 8, 9}),
         (Wanted(code="nothing"), set()),

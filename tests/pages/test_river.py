@@ -160,7 +160,7 @@ async def test_the_language_is_kept_once_it_was_chosen(page_at: PageAt, reportin
 
 
 async def test_the_river_prints(page_at: PageAt, reporting: Shown) -> None:
-    page = await page_at(DESK)
+    page = await page_at(DESK, may_complain=True)
     await page.goto(f"{reporting.url}{RIVER}?still=true")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
 

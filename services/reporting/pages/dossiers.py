@@ -21,6 +21,7 @@ from shared.store import Database
 
 _LIST: Final = "/reporting/dossiers/page"
 _PAGE: Final = 30
+_NO_STAGE: Final = "-"
 _STREAM_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Word = Annotated[str, Query(max_length=120)]
@@ -51,7 +52,7 @@ def add(routes: APIRouter, database: Database, shell: Pages) -> None:
         wanted = Wanted(
             origin=origin or None,
             unit=unit or None,
-            stage=stage or None,
+            stage="" if stage == _NO_STAGE else stage or None,
             status=Status(int(status)) if status else None,
             standing=Standing(standing) if standing in set(Standing) else None,
             is_open=standing == "open",

@@ -192,7 +192,7 @@ SELECT count(*) FILTER (WHERE NOT is_new AND (is_open OR ended_now))::int AS car
   FROM placed;
 
 -- name: found_dossiers
--- The dossiers behind a figure, the most urgent first.   $1 origin or NULL (live), $2 unit, $3 stage, $4 status, $5 standing, $6 whether the promise was broken, $7 beginning of the code, $8 whether only of those finished today, $9 now, $10 received on a day, $11 ended on a day, $12 ended since a day, $13 how many; the last of the page before: $14 dossier or NULL, $15 its end, $16 its urgency; NULL: any
+-- The dossiers behind a figure, the most urgent first.   $1 origin or NULL (live), $2 unit, $3 stage ('' for in none yet), $4 status, $5 standing, $6 whether the promise was broken, $7 beginning of the code, $8 whether only of those finished today, $9 now, $10 received on a day, $11 ended on a day, $12 ended since a day, $13 how many; the last of the page before: $14 dossier or NULL, $15 its end, $16 its urgency; NULL: any
 SELECT now.dossier, now.code, now.procedure, procedure.name AS procedure_name, now.channel, now.received, now.promise,
        coalesce(now.due, now.promise) AS due, now.status, now.standing, now.stage,
        coalesce(now.unit, now.receiving_unit) AS unit, now.officer, now.stage_due, now.ended, now.dossier_late,
@@ -202,7 +202,7 @@ SELECT now.dossier, now.code, now.procedure, procedure.name AS procedure_name, n
   LEFT JOIN calendar ON calendar.code = now.calendar
  WHERE now.origin IS NOT DISTINCT FROM $1
    AND ($2::text IS NULL OR coalesce(now.unit, now.receiving_unit) = $2)
-   AND ($3::text IS NULL OR (now.stage = $3 AND now.ended IS NULL))
+   AND ($3::text IS NULL OR (coalesce(now.stage, '') = $3 AND now.ended IS NULL))
    AND ($4::smallint IS NULL OR now.status = $4)
    AND ($5::text IS NULL OR now.standing = $5
         OR ($5 = 'open' AND now.standing IN ('on_time', 'near', 'late', 'paused')))
@@ -225,12 +225,12 @@ SELECT now.dossier, now.code, now.procedure, procedure.name AS procedure_name, n
  LIMIT $13;
 
 -- name: count_found
--- How many there are in all.   $1 origin or NULL (live), $2 unit, $3 stage, $4 status, $5 standing, $6 whether the promise was broken, $7 beginning of the code, $8 whether only of those finished today, $9 now, $10 received on a day, $11 ended on a day, $12 ended since a day; NULL: any
+-- How many there are in all.   $1 origin or NULL (live), $2 unit, $3 stage ('' for in none yet), $4 status, $5 standing, $6 whether the promise was broken, $7 beginning of the code, $8 whether only of those finished today, $9 now, $10 received on a day, $11 ended on a day, $12 ended since a day; NULL: any
 SELECT count(*)::int
   FROM dossier_now AS now LEFT JOIN calendar ON calendar.code = now.calendar
  WHERE now.origin IS NOT DISTINCT FROM $1
    AND ($2::text IS NULL OR coalesce(now.unit, now.receiving_unit) = $2)
-   AND ($3::text IS NULL OR (now.stage = $3 AND now.ended IS NULL))
+   AND ($3::text IS NULL OR (coalesce(now.stage, '') = $3 AND now.ended IS NULL))
    AND ($4::smallint IS NULL OR now.status = $4)
    AND ($5::text IS NULL OR now.standing = $5
         OR ($5 = 'open' AND now.standing IN ('on_time', 'near', 'late', 'paused')))
