@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/
 .DEFAULT_GOAL := up
-.PHONY: up down status test check fmt bench chromium parser contracts asyncapi docs lock vendor clean bootstrap bootstrap-dev
+.PHONY: up down status test test-containers check fmt bench chromium parser contracts asyncapi docs lock vendor clean bootstrap bootstrap-dev
 
 up: bootstrap  ## everything, in the foreground
 	@exec $(RUN)lienthong up $(ARGS)
@@ -15,6 +15,9 @@ status: bootstrap
 
 test: bootstrap-dev chromium parser
 	$(RUN)pytest -q $(ARGS)
+
+test-containers: bootstrap-dev  ## the flow tests in containers; needs an engine and its compose plugin
+	$(RUN)pytest -q -m containers tests/containers $(ARGS)
 
 check: bootstrap-dev
 	$(RUN)ruff check

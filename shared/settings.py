@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pathlib import Path
+from typing import Final, TypeVar
+
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SECRETS: Final = Path("/run/secrets")
+"""Where container engines put secrets, one file each, named for the setting: what has a password, read from there, is
+in no listing of a container's environment."""
 
 
 class BannerSettings(BaseSettings):
@@ -32,3 +39,24 @@ class ServiceSettings(BannerSettings):
     otel_exporter_otlp_endpoint: str | None = None
     traces_sampled: float = Field(default=1.0, ge=0, le=1, description="share of new traces that are recorded")
     log_level: str = "INFO"
+
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def read(kind: type[Settings], secrets: Path = SECRETS) -> Settings:
+    """The settings of this process: the environment's, then files of secrets where an engine has put some.
+
+    SystemExit with a sentence for each that is missing or wrong; values are never told.
+    """
+    try:
+        return kind(_secrets_dir=secrets if secrets.is_dir() else None)
+    except ValidationError as error:
+        faults = [_sentence(str(each["loc"][0]), each["type"], each["msg"], secrets) for each in error.errors()]
+        raise SystemExit("\n".join(faults)) from None
+
+
+def _sentence(name: str, kind: str, said: str, secrets: Path) -> str:
+    if kind == "missing":
+        return f"✗ {name.upper()} is not set: name it in the environment, or put it into {secrets / name}."
+    return f"✗ {name.upper()} is set wrongly ({said}): .env.example shows how it is written."

@@ -28,3 +28,6 @@ FLOW: Final = _layout("flow", 40)
 
 BENCH: Final = _layout("bench", 60)
 """For figures."""
+
+CONTAINERS: Final = _layout("containers", 80)
+"""Ways into containers; what compose publishes lies above those."""

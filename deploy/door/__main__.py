@@ -10,6 +10,7 @@ from deploy.door.addresses import PREFIXES
 from deploy.door.app import Door
 from deploy.door.settings import Settings
 from deploy.door.upstream import Limits, Upstream
+from shared.settings import read
 from shared.telemetry import start_logging
 
 GRACE_SECONDS = 3
@@ -21,7 +22,7 @@ FILES = 8192
 def main() -> int:
     """Serve until told to stop. Returns the process's exit status."""
     start_logging("door")
-    settings = Settings()
+    settings = read(Settings)
     _allow_many_connections()
     server = uvicorn.Server(
         uvicorn.Config(
@@ -66,7 +67,10 @@ def _door(settings: Settings) -> Door:
     )
     upstreams = {}
     for name in dict.fromkeys(PREFIXES.values()):
-        parts = urlsplit(getattr(settings, f"upstream_{name}"))
+        origin: str | None = getattr(settings, f"upstream_{name}")
+        if origin is None:
+            continue  # not here: letters go to a real provider, traces to somebody else's store
+        parts = urlsplit(origin)
         upstreams[name] = Upstream(name, str(parts.hostname), int(parts.port or 80), limits)
     return Door(upstreams, settings.banner)
 

@@ -1,6 +1,7 @@
 """The doors that the front page shows, by who comes: one table, to be kept in step with what the services serve."""
 
-from dataclasses import dataclass, field
+from collections.abc import Container
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 SERVICES: Final = ("intake", "routing", "notification", "reporting")
@@ -30,6 +31,15 @@ class Visitor:
 
     name: str
     places: tuple[Place, ...] = field(default=())
+
+    def leading_to(self, upstreams: Container[str]) -> "Visitor":
+        """The same without the places of a process that does not stand behind this door."""
+        return replace(self, places=tuple(place for place in self.places if _is_behind(place, upstreams)))
+
+
+def _is_behind(place: Place, upstreams: Container[str]) -> bool:
+    process = PREFIXES.get(place.path[1:].partition("/")[0]) if place.path else None
+    return process is None or process in upstreams
 
 
 VISITORS: Final = (

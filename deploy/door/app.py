@@ -37,7 +37,7 @@ class Door:
     """Passes requests on by the first segment of their path; answers the rest itself."""
 
     def __init__(self, upstreams: Mapping[str, Upstream], banner: tuple[str, str] | None = None) -> None:
-        self._upstreams = {prefix: upstreams[name] for prefix, name in PREFIXES.items()}
+        self._upstreams = {prefix: upstreams[name] for prefix, name in PREFIXES.items() if name in upstreams}
         self._own = _own_addresses(upstreams, banner)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +91,8 @@ def _own_addresses(upstreams: Mapping[str, Upstream], banner: tuple[str, str] | 
     @app.get("/", include_in_schema=False)
     async def landing() -> Response:
         states, figures = await asyncio.gather(_states(upstreams.values()), _figures(upstreams["reporting"]))
-        return pages.page("landing.html", visitors=VISITORS, commands=COMMANDS, states=states, figures=figures)
+        visitors = [visitor.leading_to(upstreams) for visitor in VISITORS]
+        return pages.page("landing.html", visitors=visitors, commands=COMMANDS, states=states, figures=figures)
 
     @app.exception_handler(404)
     async def unknown(request: Request, _: Exception) -> Response:

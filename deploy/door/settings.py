@@ -23,7 +23,7 @@ Origin = Annotated[str, AfterValidator(_origin)]
 class Settings(BannerSettings):
     """Environment variables of the same names in capitals."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True)
 
     door_host: str = "127.0.0.1"
     door_port: int = Field(default=8080, ge=1, le=65535)
@@ -32,9 +32,9 @@ class Settings(BannerSettings):
     upstream_routing: Origin = "http://127.0.0.1:8082"
     upstream_notification: Origin = "http://127.0.0.1:8083"
     upstream_reporting: Origin = "http://127.0.0.1:8084"
-    upstream_mail: Origin = "http://127.0.0.1:8085"
-    upstream_receiver: Origin = "http://127.0.0.1:8090"
-    upstream_operations: Origin = "http://127.0.0.1:8091"
+    upstream_mail: Origin | None = Field(default=None, description="our own mail catcher, where there is one")
+    upstream_receiver: Origin | None = Field(default=None, description="our own store of traces, where there is one")
+    upstream_operations: Origin | None = Field(default=None, description="the operators' pages, where they are")
 
     door_connections: int = Field(default=512, ge=1, description="at most so many at once to one upstream")
     door_connect_seconds: float = Field(default=5, gt=0)

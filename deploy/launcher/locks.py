@@ -25,7 +25,7 @@ def main() -> int:
     progress = OnConsole(Console())
     plain = REPOSITORY / "requirements.lock"
     tools = REPOSITORY / "deploy" / "tools.lock"
-    groups = ("--group", "dev", "--group", "oracle", "-c", "requirements.lock")
+    groups = ("--group", "dev", "--group", "containers", "--group", "oracle", "-c", "requirements.lock")
     steps = (
         ("requirements.lock", lambda: _compile(["pyproject.toml", "-o", plain.name])),
         ("requirements-dev.lock", lambda: _compile(["pyproject.toml", *groups, "-o", "requirements-dev.lock"])),

@@ -1,4 +1,4 @@
-"""PostgreSQL: its binaries, its cluster, its roles and databases, how it starts and when it is ready."""
+"""PostgreSQL: its binaries, its cluster, its passwords, how it starts and when it is ready."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import psutil
 
-from deploy.launcher import artifacts
+from deploy.launcher import artifacts, roles
 from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import HOST, SERVICES
 from deploy.launcher.process import Program, tail
@@ -123,30 +123,11 @@ async def make_databases(layout: Layout, suffix: str = "") -> Databases:
     """Roles and databases of the four services; a second call changes nothing.
 
     Each service has a database of its name (plus `suffix`, for tests that want one of their own), owned by
-    `<service>_owner`, and a login `<service>` that may read and write rows and nothing else. Nobody may connect to
-    any other database: CONNECT is revoked from PUBLIC everywhere.
+    `<service>_owner`, and a login `<service>`; what these may is in `roles`.
     """
-    passwords = _passwords(layout)
-    connection = await asyncpg.connect(superuser_url(layout))
-    try:
-        roles = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
-        there = {row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database")}
-        for service in SERVICES:
-            for role in (f"{service}_owner", service):
-                verb = "ALTER" if role in roles else "CREATE"
-                await connection.execute(f"{verb} ROLE {role} LOGIN NOINHERIT PASSWORD '{passwords[role]}'")
-            name = f"{service}{suffix}"
-            if name not in there:
-                await connection.execute(f'CREATE DATABASE "{name}" OWNER {service}_owner')
-            await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
-            await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {service}')
-        for name in there:
-            await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
-    finally:
-        await connection.close()
-    for service in SERVICES:
-        await _grant(superuser_url(layout, f"{service}{suffix}"), service)
-    return databases(layout, suffix)
+    made = databases(layout, suffix)
+    await roles.make(made)
+    return made
 
 
 async def drop_databases(layout: Layout, suffix: str) -> None:
@@ -185,22 +166,6 @@ async def cluster_identity(url: str) -> str:
         await connection.close()
 
 
-async def _grant(url: str, service: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(
-            f"""
-            REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-            ALTER DEFAULT PRIVILEGES FOR ROLE {service}_owner GRANT USAGE ON SCHEMAS TO {service};
-            ALTER DEFAULT PRIVILEGES FOR ROLE {service}_owner
-                  GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {service};
-            ALTER DEFAULT PRIVILEGES FOR ROLE {service}_owner GRANT USAGE, SELECT ON SEQUENCES TO {service};
-            """
-        )
-    finally:
-        await connection.close()
-
-
 def _url(layout: Layout, role: str, password: str, database: str) -> str:
     return f"postgresql://{role}:{password}@{HOST}:{layout.ports['postgres']}/{database}"
 
@@ -209,8 +174,8 @@ def _passwords(layout: Layout) -> dict[str, str]:
     """Nine passwords, made once, readable by us alone. Letters and digits only, so that they need no quoting."""
     path = layout.postgres / "secrets.json"
     if not path.exists():
-        roles = [SUPERUSER, *(role for each in SERVICES for role in (each, f"{each}_owner"))]
-        made = {role: secrets.token_hex(24) for role in roles}
+        names = [SUPERUSER, *(role for each in SERVICES for role in (each, f"{each}_owner"))]
+        made = {role: secrets.token_hex(24) for role in names}
         layout.postgres.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".draft")
         draft.unlink(missing_ok=True)

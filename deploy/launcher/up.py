@@ -12,19 +12,16 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-import asyncpg
 import httpx
 
-from deploy.launcher import kafka, postgres, programs, state, topics
+from deploy.launcher import kafka, postgres, programs, state
 from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import SERVICES
 from deploy.launcher.ports import FIRST_START_BYTES, LATER_START_BYTES, refuse_busy, refuse_full_disk
+from deploy.launcher.preparing import prepare
 from deploy.launcher.programs import External
 from deploy.launcher.servers import end_all
 from deploy.launcher.supervisor import Supervisor
-from shared.events import TOPICS
-from shared.seal import KeysError, make_keys
-from shared.store.migrations import MigrationChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -168,23 +165,8 @@ async def _bring_up(
     progress = asked.progress
     await supervisor.start(servers)
     servers_of_kafka = external.kafka or layout.kafka_servers
-    if external.kafka is not None and not await kafka.answers(external.kafka):
-        raise LaunchError(f"No Kafka answers at {external.kafka} (KAFKA_BOOTSTRAP_SERVERS): start it, or unset that.")
-    databases = external.databases or await postgres.make_databases(layout)
-    for name, url in databases.login.items():
-        if external.databases is not None and not await postgres.answers(url):
-            raise LaunchError(f"DATABASE_URL_{name.upper()} does not let us in: start that server, or set it right.")
-    with progress.step("topics"):
-        await topics.create(servers_of_kafka, TOPICS)
-    with progress.step("schemas"):
-        try:
-            await import_module("deploy.migrate").migrate_all(databases.owner)
-        except (MigrationChangedError, asyncpg.PostgresError) as error:
-            raise LaunchError(f"The schemas cannot be brought up to date: {error}") from error
-    try:
-        make_keys(layout.keys)
-    except KeysError as error:
-        raise LaunchError(str(error)) from error
+    databases = external.databases or postgres.databases(layout)
+    await prepare(servers_of_kafka, databases, layout.keys, progress)
     await supervisor.start([programs.mail(layout), programs.receiver(layout)])
     await supervisor.start([programs.service(name, layout, servers_of_kafka, databases) for name in SERVICES])
     await supervisor.start([programs.operations(layout), programs.door(layout)])

@@ -18,12 +18,13 @@ from shared.http.pages import Pages
 from shared.outbox import Relay
 from shared.seal import Keyring
 from shared.service import NAV, Running, make_app, serve
+from shared.settings import read
 from shared.store import Database, Together, open_pool
 
 
 async def main() -> None:
     """Run intake until SIGTERM."""
-    settings = Settings()
+    settings = read(Settings)
     telemetry.start_logging("intake", settings.log_level)
     telemetry.start("intake", settings.otel_exporter_otlp_endpoint, sampled=settings.traces_sampled)
     url = str(settings.database_url_intake)

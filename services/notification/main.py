@@ -17,12 +17,13 @@ from shared.http.pages import Pages
 from shared.outbox import Relay
 from shared.seal import Keyring
 from shared.service import NAV, Running, make_app, serve
+from shared.settings import read
 from shared.store import Database, open_pool
 
 
 async def main() -> None:
     """Run notification until SIGTERM."""
-    settings = Settings()
+    settings = read(Settings)
     telemetry.start_logging("notification", settings.log_level)
     telemetry.start("notification", settings.otel_exporter_otlp_endpoint, sampled=settings.traces_sampled)
     url = str(settings.database_url_notification)

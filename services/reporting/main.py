@@ -11,12 +11,13 @@ from shared import telemetry
 from shared.bus import Bus
 from shared.http.pages import Pages
 from shared.service import NAV, Running, make_app, serve
+from shared.settings import read
 from shared.store import Database, open_pool
 
 
 async def main() -> None:
     """Run reporting until SIGTERM."""
-    settings = Settings()
+    settings = read(Settings)
     telemetry.start_logging("reporting", settings.log_level)
     telemetry.start("reporting", settings.otel_exporter_otlp_endpoint, sampled=settings.traces_sampled)
     database = Database(await open_pool(str(settings.database_url_reporting), name="reporting"))

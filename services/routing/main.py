@@ -14,12 +14,13 @@ from shared.events import Service
 from shared.http.pages import Pages
 from shared.outbox import Relay
 from shared.service import NAV, Running, make_app, serve
+from shared.settings import read
 from shared.store import Database, open_pool
 
 
 async def main() -> None:
     """Run routing until SIGTERM."""
-    settings = Settings()
+    settings = read(Settings)
     telemetry.start_logging("routing", settings.log_level)
     telemetry.start("routing", settings.otel_exporter_otlp_endpoint, sampled=settings.traces_sampled)
     url = str(settings.database_url_routing)

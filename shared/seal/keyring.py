@@ -42,7 +42,7 @@ class Keyring:
         """Read the folder once. Raises KeysError when the service has no key there, or one that others can read."""
         private = read_private(folder, service)
         if not private:
-            raise KeysError(f"{folder} holds no key of {service}: `lienthong up` makes one")
+            raise KeysError(f"{folder} holds no key of {service}: `lienthong prepare` makes one, and so does `up`")
         return cls(service, private, read_public(folder))
 
     def __repr__(self) -> str:

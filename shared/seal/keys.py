@@ -83,7 +83,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(file.read_bytes())
     except FileNotFoundError:
-        raise KeysError(f"{file} is absent: `lienthong up` makes it, or restore it from a backup") from None
+        raise KeysError(f"{file} is absent: `lienthong prepare` makes it, or restore it from a backup") from None
     except ValueError:
         raise KeysError(f"{file} is not JSON: restore it from a backup") from None
     return content

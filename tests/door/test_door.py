@@ -595,6 +595,16 @@ async def test_the_front_page_links_what_there_is_in_two_languages(door: TheDoor
     assert page.text.index("Tra cứu thủ tục") < page.text.index("Search the procedures")
 
 
+async def test_a_door_without_a_mail_catcher_links_none_and_is_ready() -> None:
+    async with a_door(UPSTREAM_MAIL="") as door, door.client() as client:
+        page, letters, ready = [await client.get(path) for path in ("/", "/mail/", "/health/ready")]
+
+    assert 'href="/mail/' not in page.text
+    assert 'href="/reporting/"' in page.text
+    assert letters.status_code == 404
+    assert ready.status_code == 200
+
+
 async def test_a_door_that_is_told_to_stop_ends_while_a_live_stream_is_open() -> None:
     async def stream(_: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nlive\r\n")

@@ -119,6 +119,13 @@ class River:
         figures: dict[str, Any] = (await self.client.get(self.url(service, f"/{service}/operations/status"))).json()
         return figures
 
+    async def mails_to(self, address: str) -> list[dict[str, Any]]:
+        """What the mail catcher holds for an address."""
+        answer = await self.client.get(self.url("mail", "/mail/messages"), params={"to": address})
+        answer.raise_for_status()
+        found: list[dict[str, Any]] = answer.json()["messages"]
+        return found
+
     async def unsettled(self) -> list[str]:
         """What is unsent, unheard, parked, or a notice on its way."""
         reasons = []

@@ -48,8 +48,7 @@ async def test_a_canary_is_found_in_no_topic_no_log_and_no_span(river: River) ->
     (await river.client.get(address, headers=WARD_DESK)).raise_for_status()
     await river.client.post(f"{address}/result", json={"way": "desk"}, headers={**WARD_DESK, **command_id()})
     await river.settled()
-    found = await river.client.get(river.url("mail", "/mail/messages"), params={"to": _MAIL})
-    assert found.json()["messages"], "the canary did sing: its mail arrived"
+    assert await river.mails_to(_MAIL), "the canary did sing: its mail arrived"
 
     canaries = {spelling for text in (_NAME, _MAIL, _PHONE, _ID, _ADDRESS) for spelling in _spellings(text)}
     topics = await _everything_on_topics(river.servers.kafka)

@@ -59,8 +59,7 @@ async def test_a_dossier_goes_from_the_ward_to_the_town_and_back_and_every_store
     assert {"received", "supplement_requested", "result_ready"} <= {notice["template"] for notice in notices}
     assert {notice["state"] for notice in notices} == {"sent"}
     assert told["notices"]["sent"] == len(notices)
-    caught = (await river.client.get(river.url("mail", "/mail/messages"), params={"to": "binh@example.vn"})).json()
-    assert len(caught["messages"]) == len(notices)
+    assert len(await river.mails_to("binh@example.vn")) == len(notices)
 
 
 async def _timeline(river: River, dossier: str) -> list[dict[str, Any]]:
