@@ -69,11 +69,12 @@ class Channel(StrEnum):
 
 
 class StageRole(StrEnum):
-    """Who sits at a stage: the desk, a commune's officer, a town division's specialist."""
+    """Who sits at a stage: the desk, a commune's officer, a town division's specialist, a leader who signs."""
 
     DESK = "desk"
     OFFICER = "officer"
     SPECIALIST = "specialist"
+    LEADER = "leader"
 
 
 class Scope(StrEnum):

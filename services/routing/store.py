@@ -9,7 +9,9 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from services.routing.values import Entry, Journey, Procedure, Route, Stage, Timer, Unit, WorkItem
+from asyncpg import Record
+
+from services.routing.values import Entry, Head, Journey, Officer, Procedure, Route, Stage, Timer, Unit, WorkItem
 from shared.calendar import WorkingCalendar, from_data
 from shared.events import Scope, StageRole
 from shared.store import Migrations, Queries, Transaction
@@ -89,8 +91,64 @@ async def save_unit(tx: Transaction, unit: Unit) -> None:
     )
 
 
+async def heads(tx: Transaction) -> dict[str, tuple[Head, ...]]:
+    """Everybody who ever headed a unit, in order."""
+    found: dict[str, list[Head]] = {}
+    for row in await tx.fetch(_sql["heads"]):
+        found.setdefault(row["unit"], []).append(Head(**row))
+    return {unit: tuple(one_after_another) for unit, one_after_another in found.items()}
+
+
 async def save_head(tx: Transaction, unit: str, officer: str, since: date) -> None:
+    """Whoever headed the unit before ends the day before; whoever follows already ends this one."""
     await tx.execute(_sql["save_head"], unit, officer, since)
+    await end_heads(tx, unit)
+
+
+async def end_heads(tx: Transaction, unit: str) -> None:
+    await tx.execute(_sql["end_heads"], unit)
+
+
+async def officers_of(tx: Transaction, ids: Iterable[str]) -> dict[str, tuple[Officer, ...]]:
+    """Every version of some officers, newest first; who is not known is absent."""
+    found: dict[str, list[Officer]] = {}
+    for row in await tx.fetch(_sql["officers_of"], sorted(set(ids))):
+        found.setdefault(row["id"], []).append(_officer(row))
+    return {ident: tuple(versions) for ident, versions in found.items()}
+
+
+async def officers(tx: Transaction, unit: str | None, on: date | None) -> list[Officer]:
+    """Who is at a unit (None: at any) on a day (None: by the newest version), by id."""
+    return [_officer(row) for row in await tx.fetch(_sql["officers"], unit, on)]
+
+
+async def lock_officer(tx: Transaction, ident: str) -> None:
+    await tx.execute(_sql["lock_officer"], ident)
+
+
+async def save_officer(tx: Transaction, one: Officer) -> None:
+    await tx.execute(
+        _sql["save_officer"],
+        one.id,
+        one.version,
+        one.unit,
+        [role.value for role in one.roles],
+        list(one.sectors),
+        one.valid_from,
+        one.valid_to,
+    )
+
+
+def _officer(row: Record) -> Officer:
+    return Officer(
+        row["id"],
+        row["version"],
+        row["unit"],
+        tuple(StageRole(role) for role in row["roles"]),
+        tuple(row["sectors"]),
+        row["valid_from"],
+        row["valid_to"],
+    )
 
 
 async def calendar_versions(tx: Transaction) -> dict[str, int]:

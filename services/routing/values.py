@@ -38,6 +38,32 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """Who answers for a unit, from a day on and up to a day inclusive (None: until another follows)."""
+
+    unit: str
+    officer: str
+    valid_from: date
+    valid_to: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Officer:
+    """A version of an appointment: at which unit an officer is what, from a day on, until a later version's day.
+
+    ``id`` is a pseudonym. ``roles`` and ``sectors`` are sorted; no sector means every one.
+    """
+
+    id: str
+    version: int
+    unit: str
+    roles: tuple[StageRole, ...]
+    sectors: tuple[str, ...]
+    valid_from: date
+    valid_to: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class Procedure:
     """What routing keeps of intake's catalogue: the newest version of a procedure, and the level that decides it."""
 
@@ -249,6 +275,13 @@ class Command:
     seen: int | None
     action: Action
     digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NotTheirs:
+    """An officer who is known here, and is not the one for this stage; ``do`` says who is."""
+
+    do: str
 
 
 @dataclass(frozen=True, slots=True)

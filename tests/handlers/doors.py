@@ -23,7 +23,7 @@ from shared.access import Actor, Role
 from shared.bus import Bus
 from shared.http.pages import Pages
 from shared.service import NAV, Running, make_app
-from tests.builders import TOWN, an_actor, command_id, dev_actor
+from tests.builders import TOWN, WARD, an_actor, command_id, dev_actor
 from tests.handlers.intake import Intake
 from tests.handlers.routing import Routing
 from tests.http.asking import asking
@@ -33,6 +33,8 @@ DESK = an_actor(Role.DESK, Role.OFFICER, ident="desk-1")
 HISTORY = an_actor(Role.HISTORY, unit=None, ident="replay")
 A_RECORD = {"origin": "old-books", "received": "2019-05-06T08:00:00+07:00", "promise": "2019-05-20T17:00:00+07:00"}
 A_UNIT = {"name": "UBND", "level": "commune", "parent": TOWN, "calendar": "office", "valid_from": "2013-06-03"}
+
+AN_OFFICER = {"unit": WARD, "roles": ["officer"], "sectors": ["Hộ tịch"], "valid_from": "2018-01-01"}
 
 
 def intake_app(intake: Intake) -> FastAPI:

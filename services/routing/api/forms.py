@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from services.routing import values
 from services.routing.values import Command
+from shared.events import StageRole
 from shared.http.commands import digest_of
 from shared.http.fields import BusinessTime, Form, ShortText
 
@@ -50,6 +51,16 @@ class UnitForm(Form):
     valid_from: Day
     valid_to: Day | None = None
     head: Officer | None = None
+
+
+class OfficerForm(Form):
+    """An appointment as of a day: at which unit, in which roles, for which sectors (none: every one)."""
+
+    unit: Code
+    roles: Annotated[tuple[StageRole, ...], Field(min_length=1, max_length=4)]
+    sectors: Annotated[tuple[ShortText, ...], Field(max_length=100)] = ()
+    valid_from: Day
+    valid_to: Day | None = None
 
 
 class HandOver(Form):
@@ -127,6 +138,19 @@ class BulkForm(Form):
     """At most 500 commands, carried out in their order in one transaction; each has its own outcome."""
 
     commands: Annotated[tuple[BulkCommand, ...], Field(min_length=1, max_length=500)]
+
+
+def officer_of(ident: str, form: OfficerForm) -> values.Officer:
+    """The appointment that a form asks for, its roles and sectors in one order."""
+    return values.Officer(
+        ident,
+        0,
+        form.unit,
+        tuple(role for role in StageRole if role in form.roles),
+        tuple(sorted(set(form.sectors))),
+        form.valid_from,
+        form.valid_to,
+    )
 
 
 def command_of(ident: str, dossier: str, form: CommandForm) -> Command:

@@ -8,7 +8,13 @@ from typing import Final
 from services.routing import store
 from services.routing.handlers.commands import Done, NotDone, act
 from services.routing.handlers.known import Calendars, calendars_of, known_for
-from services.routing.handlers.publishing import NotPublished, Published, publish_calendar, publish_unit
+from services.routing.handlers.publishing import (
+    NotPublished,
+    Published,
+    appoint_officer,
+    publish_calendar,
+    publish_unit,
+)
 from services.routing.handlers.timers import fire_timers
 from services.routing.rules import journey as rules
 from services.routing.values import Journey, Known
@@ -27,6 +33,7 @@ __all__ = [
     "NotPublished",
     "Published",
     "act",
+    "appoint_officer",
     "fire_timers",
     "hearer",
     "publish_calendar",

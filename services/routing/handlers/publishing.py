@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from services.routing import store
-from services.routing.values import Level, Unit
+from services.routing.values import Level, Officer, Unit
 from shared import journal
 from shared.access import Actor
 from shared.calendar import CalendarError, from_data, to_data
@@ -92,6 +92,25 @@ async def publish_unit(
         )
         await _announce_one(tx, locked, subject, said, actor)
         return Published(version + 1)
+
+
+async def appoint_officer(database: Database, officer: Officer) -> Published | NotPublished:
+    """Keep an officer's next version (``officer.version`` is not looked at); the unit must exist.
+
+    Nobody outside routing needs to know yet, so nothing is announced.
+    """
+    if officer.valid_to is not None and officer.valid_to < officer.valid_from:
+        return NotPublished("valid_to", "the appointment would end before it begins", "give a later day, or none")
+    async with database.transaction() as tx:
+        if officer.unit not in await store.units(tx):
+            return NotPublished("unit", "the unit is not known", "publish the unit first")
+        await store.lock_officer(tx, officer.id)
+        versions = (await store.officers_of(tx, [officer.id])).get(officer.id, ())
+        newest = versions[0].version if versions else 0
+        if versions and versions[0] == replace(officer, version=newest):
+            return Published(newest)
+        await store.save_officer(tx, replace(officer, version=newest + 1))
+        return Published(newest + 1)
 
 
 async def _wrong_with(tx: Transaction, unit: Unit) -> NotPublished | None:
