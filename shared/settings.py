@@ -20,3 +20,4 @@ class ServiceSettings(BaseSettings):
     otel_exporter_otlp_endpoint: str | None = None
     traces_sampled: float = Field(default=1.0, ge=0, le=1, description="share of new traces that are recorded")
     log_level: str = "INFO"
+    banner: str | None = Field(default=None, description="above every page, 'Vietnamese | English': this is a sample")

@@ -69,7 +69,7 @@ def _door(settings: Settings) -> Door:
     for name, origin in origins.items():
         parts = urlsplit(origin)
         upstreams[name] = Upstream(name, str(parts.hostname), int(parts.port or 80), limits)
-    return Door(upstreams)
+    return Door(upstreams, settings.banner)
 
 
 if __name__ == "__main__":

@@ -31,9 +31,9 @@ READY_SECONDS: Final = 3.0
 class Door:
     """Passes requests on by the first segment of their path; answers the rest itself."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
+    def __init__(self, upstreams: Mapping[str, Upstream], banner: str | None = None) -> None:
         self._upstreams = upstreams
-        self._own = _own_addresses(upstreams)
+        self._own = _own_addresses(upstreams, banner)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,7 +53,7 @@ class Door:
             await refusal(scope, receive, _dated(send))
 
 
-def _own_addresses(upstreams: Mapping[str, Upstream]) -> FastAPI:
+def _own_addresses(upstreams: Mapping[str, Upstream], banner: str | None) -> FastAPI:
     """The front page, health, and what is said of an address that leads nowhere."""
     lag = LoopLag()
 
@@ -70,7 +70,7 @@ def _own_addresses(upstreams: Mapping[str, Upstream]) -> FastAPI:
 
     app = FastAPI(title="Lienthong", openapi_url="/door/openapi.json", docs_url=None, redoc_url=None, lifespan=living)
     say_problems(app)
-    pages = Pages(Path(__file__).with_name("templates"), "/door")
+    pages = Pages(Path(__file__).with_name("templates"), "/door", banner=banner)
     pages.serve(app)
     app.mount("/door/front", StaticFiles(directory=Path(__file__).with_name("static")), name="front")
     app.include_router(health_router(not_ready, lag))

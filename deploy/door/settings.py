@@ -23,6 +23,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
+    banner: str | None = None
     door_host: str = "127.0.0.1"
     door_port: int = Field(default=8080, ge=1, le=65535)
 

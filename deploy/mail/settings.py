@@ -11,6 +11,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
+    banner: str | None = None
     mail_host: str = "127.0.0.1"
     mail_smtp_port: int = Field(default=8086, ge=1, le=65535)
     mail_web_port: int = Field(default=8085, ge=1, le=65535)

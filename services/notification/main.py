@@ -52,8 +52,7 @@ async def main() -> None:
         }
 
     running = Running("notification", database, bus, relay, loops={"sender": sender.run}, more=more)
-    app = make_app(
-        running, Pages(templates, "/notification", NAV), title="Lienthong notification", dev_actor=settings.dev_actor
-    )
+    shell = Pages(templates, "/notification", NAV, banner=settings.banner)
+    app = make_app(running, shell, title="Lienthong notification", dev_actor=settings.dev_actor)
     app.include_router(api.router(database))
     await serve(app, running, host=settings.http_host, port=settings.http_port)

@@ -21,7 +21,7 @@ async def main() -> None:
     database = Database(await open_pool(str(settings.database_url_reporting), name="reporting"))
     bus = Bus(handlers.hearer(), database, settings.kafka_bootstrap_servers, settings.lanes, settings.slot)
     running = Running("reporting", database, bus, relay=None)  # the river ends here: there is nothing to relay
-    shell = Pages(Path(__file__).parent / "templates", "/reporting", NAV)
+    shell = Pages(Path(__file__).parent / "templates", "/reporting", NAV, banner=settings.banner)
     app = make_app(running, shell, title="Lienthong reporting", dev_actor=settings.dev_actor)
     app.include_router(pages.router(database, shell))
     app.include_router(api.router(database))

@@ -42,7 +42,7 @@ async def main() -> None:
         loops={"timers": lambda: loops.timers(database, calendars, clock)},
         more=more,
     )
-    pages = Pages(Path(__file__).parent / "templates", "/routing", NAV)
+    pages = Pages(Path(__file__).parent / "templates", "/routing", NAV, banner=settings.banner)
     app = make_app(running, pages, title="Lienthong routing", dev_actor=settings.dev_actor)
     app.include_router(api.router(database, calendars))
     await serve(app, running, host=settings.http_host, port=settings.http_port)

@@ -11,8 +11,20 @@ from typing import Any, Final
 
 from asyncpg import Record
 
-from services.routing.values import Entry, Head, Journey, Officer, Procedure, Route, Stage, Timer, Unit, WorkItem
-from shared.calendar import WorkingCalendar, from_data
+from services.routing.values import (
+    Budget,
+    Entry,
+    Head,
+    Journey,
+    Officer,
+    Procedure,
+    Route,
+    Stage,
+    Timer,
+    Unit,
+    WorkItem,
+)
+from shared.calendar import TermUnit, WorkingCalendar, from_data
 from shared.events import Scope, StageRole
 from shared.store import Migrations, Queries, Transaction
 
@@ -24,6 +36,7 @@ _JOURNEY_COLUMNS = (
     "dossier",
     "procedure",
     "route",
+    "route_version",
     "receiving_unit",
     "calendar",
     "calendar_version",
@@ -167,28 +180,62 @@ async def save_calendar(tx: Transaction, code: str, version: int, data: Mapping[
 
 async def procedures(tx: Transaction, codes: Iterable[str]) -> dict[str, Procedure]:
     rows = await tx.fetch(_sql["procedures"], sorted(set(codes)))
-    return {row["code"]: Procedure(row["version"], row["level"]) for row in rows}
+    return {row["code"]: Procedure(row["version"], row["level"], row["route"], row["length"]) for row in rows}
 
 
-async def save_procedures(tx: Transaction, given: Mapping[str, tuple[int, str]]) -> None:
+async def procedures_on(tx: Transaction, route: str, level: str | None) -> dict[str, int]:
+    """Length of the shortest term of each procedure that takes a route: by its name, or by the level."""
+    return {row["code"]: row["length"] for row in await tx.fetch(_sql["procedures_on"], route, level)}
+
+
+async def save_procedures(tx: Transaction, given: Mapping[str, Procedure]) -> None:
     codes = sorted(given)
     await tx.execute(
-        _sql["save_procedures"], codes, [given[code][0] for code in codes], [given[code][1] for code in codes]
+        _sql["save_procedures"],
+        codes,
+        [given[code].version for code in codes],
+        [given[code].level for code in codes],
+        [given[code].route for code in codes],
+        [given[code].length for code in codes],
     )
 
 
-async def routes(tx: Transaction) -> dict[str, Route]:
-    """Routes by the level of the procedures that take them."""
+async def routes(tx: Transaction) -> dict[str, tuple[Route, ...]]:
+    """Every version of every route, newest first."""
+    found: dict[str, list[Route]] = {}
+    for row in await tx.fetch(_sql["routes"]):
+        stages = tuple(_stage(one) for one in json.loads(row["stages"]))
+        found.setdefault(row["code"], []).append(Route(row["code"], row["level"], stages, row["version"]))
+    return {code: tuple(versions) for code, versions in found.items()}
+
+
+async def save_route(tx: Transaction, route: Route) -> None:
+    stages = json.dumps([_stage_data(one) for one in route.stages])
+    await tx.execute(_sql["save_route"], route.code, route.version, route.level, stages)
+
+
+def _stage(data: Mapping[str, Any]) -> Stage:
+    budget = data.get("budget")
+    return Stage(
+        data["name"],
+        data["place"],
+        StageRole(data["role"]) if data["role"] else None,
+        data.get("share", 0),
+        Budget(budget["quarters"], TermUnit(budget["unit"])) if budget else None,
+        data.get("unit"),
+        data.get("kind", "work"),
+    )
+
+
+def _stage_data(one: Stage) -> dict[str, Any]:
     return {
-        row["level"]: Route(
-            row["code"],
-            row["level"],
-            tuple(
-                Stage(one["name"], one["place"], StageRole(one["role"]), one["share"])
-                for one in json.loads(row["stages"])
-            ),
-        )
-        for row in await tx.fetch(_sql["routes"])
+        "name": one.name,
+        "kind": one.kind,
+        "place": one.place,
+        "unit": one.unit,
+        "role": one.role.value if one.role else None,
+        "share": one.share,
+        "budget": {"quarters": one.budget.quarters, "unit": one.budget.unit.value} if one.budget else None,
     }
 
 
@@ -201,6 +248,7 @@ async def journeys(tx: Transaction, dossiers: Iterable[str]) -> dict[str, Journe
             dossier=row["dossier"],
             procedure=row["procedure"],
             route=row["route"],
+            route_version=row["route_version"],
             receiving_unit=row["receiving_unit"],
             calendar=row["calendar"],
             calendar_version=row["calendar_version"],
@@ -338,6 +386,7 @@ def _row(one: Journey) -> tuple[Any, ...]:
         one.dossier,
         one.procedure,
         one.route,
+        one.route_version,
         one.receiving_unit,
         one.calendar,
         one.calendar_version,

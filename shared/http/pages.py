@@ -43,7 +43,8 @@ class Pages:
     """Renders a service's templates within the shell. A template begins `{% extends "shell/base.html" %}`.
 
     In templates: `two(vi, en)`, `state(name)` and `search(…)` from `shell/parts.html`; `when(instant)`, `day(date)` and
-    `number(n)` as Vietnamese people write them. `foot` is a sentence below every page, in Vietnamese and English.
+    `number(n)` as Vietnamese people write them. `foot` is a sentence below every page, in Vietnamese and English;
+    `banner` one above it, written "Vietnamese | English", where a page must not be taken for what it is not (a sample).
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Pages:
         nav: Sequence[Link] = (),
         foot: tuple[str, str] | None = None,
         zone: str = "Asia/Ho_Chi_Minh",
+        banner: str | None = None,
     ) -> None:
         self.prefix = prefix
+        self.banner = two_languages(banner) if banner else None
         self._zone = ZoneInfo(zone)
         shell = PrefixLoader({"shell": FileSystemLoader(_HERE / "templates")})
         self._environment = Environment(
@@ -69,6 +72,7 @@ class Pages:
             product=PRODUCT,
             nav=tuple(nav),
             foot=foot,
+            banner=self.banner,
             style=f"{prefix}/static/style.css?v={digest}",
             when=self._when,
             day=self._day,
@@ -87,6 +91,11 @@ class Pages:
         """
         app.mount(f"{self.prefix}/static", StaticFiles(directory=_HERE / "static"), name="static")
         app.state.problem_page = self.problem_page
+
+        @app.get(f"{self.prefix}/about", include_in_schema=False)
+        async def about() -> dict[str, str | None]:
+            """What the pages say above everything else; None where they say nothing."""
+            return {"banner": " | ".join(self.banner) if self.banner else None}
 
         @app.get(f"{self.prefix}/docs", include_in_schema=False)
         async def docs(_: Request) -> HTMLResponse:
@@ -111,6 +120,12 @@ class Pages:
         if instant.tzinfo is None:
             raise ValueError("a time without an offset cannot be shown")
         return instant.astimezone(self._zone)
+
+
+def two_languages(text: str) -> tuple[str, str]:
+    """A sentence of the settings, "Vietnamese | English", in its two languages; the English may be missing."""
+    vi, _, en = text.partition(" | ")
+    return vi.strip(), en.strip()
 
 
 _OTHER = ("Yêu cầu không được chấp nhận", "Xin xem lại nội dung đã gửi rồi gửi lại.")

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from deploy.launcher.layout import REPOSITORY, SERVICES
-from deploy.sample import feed
+from deploy.sample.feeding import feed
 from tests.catalogues import PROCEDURES, needs_the_procedures
 from tests.flow.river import River
 

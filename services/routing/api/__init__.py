@@ -15,6 +15,7 @@ from services.routing.api.answers import (
     not_published,
     officer_shown,
     outcome_of,
+    route_shown,
     unit_of,
     work_item,
 )
@@ -27,9 +28,11 @@ from services.routing.api.forms import (
     DossierId,
     Officer,
     OfficerForm,
+    RouteForm,
     UnitForm,
     command_of,
     officer_of,
+    route_of,
 )
 from services.routing.handlers import Calendars, NotDone, NotPublished
 from shared.access import Action, Actor
@@ -102,6 +105,22 @@ def _published_routes(routes: APIRouter, database: Database) -> None:
             found = await store.units(connection)
             heads = await store.heads(connection)
         return {"units": [unit_of(versions[0], heads.get(code, ())) for code, versions in found.items()]}
+
+    @routes.put("/routes/{code}")
+    async def put_route(who: ActorHere, code: Code, form: RouteForm) -> dict[str, int]:
+        """Publish a route; the same content again keeps its version, and dossiers in flight keep theirs."""
+        demand(who, Action.PUBLISH_ROUTE, None)
+        published = await handlers.publish_route(database, who, route_of(code, form))
+        if isinstance(published, NotPublished):
+            raise RefusedError(not_published(published, "bad-route", "The route cannot be published so"))
+        return {"version": published.version}
+
+    @routes.get("/routes")
+    async def get_routes() -> dict[str, Any]:
+        """Every route in its newest version."""
+        async with database.pool.acquire() as connection:
+            found = await store.routes(connection)
+        return {"routes": [route_shown(versions[0]) for versions in found.values()]}
 
 
 def _officer_routes(routes: APIRouter, database: Database) -> None:

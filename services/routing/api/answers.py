@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from services.routing import values
 from services.routing.handlers import Done, NotDone, NotPublished
+from shared.calendar import PER_DAY
 from shared.http.commands import IDEMPOTENCY_KEY
 from shared.http.problems import Problem
 
@@ -76,6 +77,28 @@ def officer_shown(one: values.Officer) -> dict[str, Any]:
         "sectors": list(one.sectors),
         "valid_from": one.valid_from,
         "valid_to": one.valid_to,
+    }
+
+
+def route_shown(one: values.Route) -> dict[str, Any]:
+    """A route with its stages; ``days`` is what they take together, in calendar days (None: shares of the term)."""
+    return {
+        "code": one.code,
+        "version": one.version,
+        "level": one.level,
+        "days": one.length / PER_DAY if one.length else None,
+        "stages": [
+            {
+                "name": stage.name,
+                "kind": stage.kind,
+                "place": stage.place,
+                "unit": stage.unit,
+                "role": stage.role,
+                "share": stage.share,
+                "budget": {"value": stage.budget.quarters / 4, "unit": stage.budget.unit} if stage.budget else None,
+            }
+            for stage in one.stages
+        ],
     }
 
 

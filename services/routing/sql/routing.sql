@@ -60,21 +60,33 @@ INSERT INTO calendar (code, version, data) VALUES ($1, $2, $3);
 
 -- name: procedures
 -- What is known of some procedures.   $1 codes
-SELECT code, version, level FROM procedure WHERE code = ANY($1::text[]);
+SELECT code, version, level, route, length FROM procedure WHERE code = ANY($1::text[]);
+
+-- name: procedures_on
+-- Procedures that take a route, with the length of their shortest term: by its name, or by their level.   $1 route, $2 level or NULL
+SELECT code, length FROM procedure
+ WHERE length IS NOT NULL AND (route = $1 OR (route IS NULL AND level = $2)) ORDER BY length, code;
 
 -- name: save_procedures
--- intake's catalogue; a lower version never replaces a higher one.   $1 codes, $2 versions, $3 levels; ascending
-INSERT INTO procedure (code, version, level) SELECT * FROM unnest($1::text[], $2::int[], $3::text[])
-ON CONFLICT (code) DO UPDATE SET version = excluded.version, level = excluded.level
+-- intake's catalogue; a lower version never replaces a higher one. $1 codes, $2 versions, $3 levels, $4 routes, $5 lengths; ascending
+INSERT INTO procedure (code, version, level, route, length)
+SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::int[])
+ON CONFLICT (code) DO UPDATE SET version = excluded.version, level = excluded.level, route = excluded.route,
+       length = excluded.length
  WHERE procedure.version < excluded.version;
 
 -- name: routes
--- Every route.
-SELECT code, level, stages FROM route;
+-- Every version of every route, newest first.
+SELECT code, version, level, stages FROM route ORDER BY code, version DESC;
+
+-- name: save_route
+-- A version of a route.   $1 code, $2 version, $3 level or NULL, $4 stages
+INSERT INTO route (code, version, level, stages) VALUES ($1, $2, $3, $4);
 
 -- name: journeys
 -- The journeys of some dossiers.   $1 dossiers
-SELECT dossier, procedure, route, receiving_unit, calendar, calendar_version, origin, state, stage, stage_number, run, unit,
+SELECT dossier, procedure, route, route_version, receiving_unit, calendar, calendar_version, origin, state, stage,
+       stage_number, run, unit,
        role, officer, received, promise, credit_seconds, due, stage_started, stage_budget_minutes, stage_credit_seconds,
        stage_due, generation, paused_at, pause_reason, supplements, entries, last_at
   FROM journey WHERE dossier = ANY($1::text[]);
