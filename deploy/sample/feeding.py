@@ -96,7 +96,7 @@ async def _act(services: Speaker, town: Town, dossier: str, action: dict[str, An
     seen = await services.ask(_ONLOOKER, "GET", f"/routing/dossiers/{dossier}")
     if isinstance(seen, Refusal):
         return seen
-    role = Role(seen["role"])
+    role = Role(seen["role"] or Role.DESK)  # nobody sits at a posting: a step before it is being repeated
     holder = Actor(town.officer(seen["unit"], role.value), role, seen["unit"])
     return await services.ask(
         holder,

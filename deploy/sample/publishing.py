@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -105,14 +105,16 @@ async def _procedures(services: Speaker, until: Until) -> list[tuple[str, str]]:
     """Code and source of every procedure that is there."""
     found: list[tuple[str, str]] = []
     while True:
-        page = await _ask(services, until, f"/intake/procedures?skip={len(found)}&count={_CHUNK}")
+        page = await _ask(services, until, "/intake/procedures", {"skip": len(found), "count": _CHUNK})
         found.extend((one["code"], one["source"]) for one in page["procedures"])
         if len(found) >= page["total"] or not page["procedures"]:
             return found
 
 
-async def _ask(services: Speaker, until: Until, path: str) -> Answer:
-    return await until(lambda: services.ask(ADMINISTRATOR, "GET", path), frozenset(), f"{path} to be answered")
+async def _ask(services: Speaker, until: Until, path: str, query: Mapping[str, int] | None = None) -> Answer:
+    return await until(
+        lambda: services.ask(ADMINISTRATOR, "GET", path, query=query), frozenset(), f"{path} to be answered"
+    )
 
 
 async def _put(services: Speaker, until: Until, path: str, body: dict[str, Any]) -> None:

@@ -36,14 +36,22 @@ A_UNIT = {"name": "UBND", "level": "commune", "parent": TOWN, "calendar": "offic
 
 AN_OFFICER = {"unit": WARD, "roles": ["officer"], "sectors": ["Hộ tịch"], "valid_from": "2018-01-01"}
 
+A_ROUTE: dict[str, Any] = {
+    "stages": [
+        {"name": "officer", "place": "receiving", "role": "officer", "budget": {"value": 1.5, "unit": "working_day"}},
+        {"name": "posting", "kind": "posting", "place": "receiving", "budget": {"value": 7, "unit": "calendar_day"}},
+        {"name": "town", "place": "named", "unit": TOWN, "role": "leader", "budget": {"value": 2, "unit": "hour"}},
+    ]
+}
 
-def intake_app(intake: Intake) -> FastAPI:
+
+def intake_app(intake: Intake, figure: tuple[int, str] | None = None) -> FastAPI:
     """Intake as its main constructs it."""
     bus = Bus(intake_handlers.hearer(), intake.database, NO_BROKER)
     shell = Pages(_templates("intake"), "/intake", NAV)
     app = make_app(Running("intake", intake.database, bus, None), shell, title="Lienthong intake", dev_actor=True)
-    app.include_router(intake_api.router(intake.database, intake.keyring, intake.door))
-    app.include_router(intake_pages.router(intake.database, shell))
+    app.include_router(intake_api.router(intake.database, intake.keyring, intake.door, figure))
+    app.include_router(intake_pages.router(intake.database, shell, figure))
     return app
 
 

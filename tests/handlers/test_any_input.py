@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shared.access import Role
 from shared.calendar import to_data
 from tests.builders import a_reception_body, an_actor, command_id, dev_actor, office
-from tests.handlers.doors import A_RECORD, A_UNIT, AN_OFFICER, intake_app, routing_app
+from tests.handlers.doors import A_RECORD, A_ROUTE, A_UNIT, AN_OFFICER, intake_app, routing_app
 from tests.handlers.intake import Intake
 from tests.handlers.routing import Routing
 from tests.http.asking import asking, problem_of
@@ -30,6 +30,9 @@ A_PROCEDURE = {
     "term": {"value": 5, "unit": "working_day"},
     "terms": {"online": {"value": 0, "unit": "same_day"}},
     "fees": {"desk": 8000},
+    "legs": [{"level": "commune", "term": {"value": 5, "unit": "working_day"}}],
+    "online_level": 3,
+    "fee_note": "mỗi bản",
     "source": "tests",
 }
 COMMAND: dict[str, Any] = {"seen": 1, "action": {"kind": "hand_over", "officer": "officer-9"}}
@@ -42,12 +45,19 @@ VALID: dict[str, Any] = {
     "/routing/calendars/{code}": {"data": to_data(office()) | {"days_off": ["2019-01-01"], "worked_days": {}}},
     "/routing/units/{code}": A_UNIT,
     "/routing/officers/{id}": AN_OFFICER,
+    "/routing/routes/{code}": A_ROUTE,
     "/routing/dossiers/{dossier}/commands": COMMAND,
     "/routing/commands": {"commands": [{"id": "1", "dossier": "018f2c3e-0000-7000-8000-000000000000", **COMMAND}]},
 }
 """A valid body of every operation that takes one; operators' routes are the bus's affair."""
 
-PUBLISHED = {"/intake/procedures", "/routing/calendars/{code}", "/routing/units/{code}", "/routing/officers/{id}"}
+PUBLISHED = {
+    "/intake/procedures",
+    "/routing/calendars/{code}",
+    "/routing/units/{code}",
+    "/routing/officers/{id}",
+    "/routing/routes/{code}",
+}
 
 texts = st.text(max_size=12) | st.sampled_from(
     ["", " ", "\u0000", "\ud800", "e\u0301", "\u202e", "x" * 5000, "0001-01-01", "9999-12-31T23:59:59-12:00", "NaN"]
