@@ -10,7 +10,7 @@ from services.intake.values import Leg
 from services.routing.values import HandOver, Resume
 from shared.calendar import Term, TermUnit
 from shared.events import ProcedurePublished, RoutePublished
-from tests.builders import TEN_DAYS, TOWN, TOWN_PROCEDURE, a_procedure, at, heard
+from tests.builders import TEN_DAYS, TOWN, TOWN_PROCEDURE, a_dossier_id, a_dossier_received, a_procedure, at, heard
 from tests.handlers.doors import A_ROUTE, DESK, Desk, at_counter, intake_app
 from tests.handlers.intake import ADMINISTRATOR as INTAKE_ADMINISTRATOR
 from tests.handlers.intake import Intake
@@ -98,13 +98,14 @@ async def test_routes_are_the_administrator_s(officer: Desk) -> None:
 
 async def test_a_dossier_waits_until_the_route_of_its_procedure_is_known(routing: Routing, administrator: Desk) -> None:
     await routing.hears(names_its_route("tro-cap"))
-    dossier = await routing.receives(at("2019-05-06 08:00"))
+    dossier = a_dossier_id()
+    waiting = await routing.hears(heard(a_dossier_received(), subject=dossier))
     waited = await routing.said(dossier)
 
     await administrator.puts("/routing/routes/tro-cap", A_ROUTE)
     await routing.hears(again=[dossier])
 
-    assert waited == []
+    assert (waiting.parked, waited) == (1, [])
     assert (await routing.journey(dossier)).stage == "officer"
 
 
