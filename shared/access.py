@@ -31,6 +31,9 @@ class Action(StrEnum):
     READ_WORKLIST = "read_worklist"
     PUBLISH_PROCEDURE = "publish_procedure"
     PUBLISH_UNIT = "publish_unit"
+    PUBLISH_ROUTE = "publish_route"
+    APPOINT_OFFICER = "appoint_officer"
+    READ_OFFICERS = "read_officers"
     PUBLISH_CALENDAR = "publish_calendar"
     OPERATE = "operate"
     READ_REPORT = "read_report"
@@ -94,6 +97,15 @@ MAY: Mapping[Action, Mapping[Role, Reach]] = {
     Action.READ_WORKLIST: {**_STAFF, Role.INSPECTOR: Reach.ANY},
     Action.PUBLISH_PROCEDURE: {Role.ADMINISTRATOR: Reach.ANY},
     Action.PUBLISH_UNIT: {Role.ADMINISTRATOR: Reach.ANY},
+    Action.PUBLISH_ROUTE: {Role.ADMINISTRATOR: Reach.ANY},
+    Action.APPOINT_OFFICER: {Role.ADMINISTRATOR: Reach.ANY},
+    Action.READ_OFFICERS: {
+        **_STAFF,
+        Role.INSPECTOR: Reach.ANY,
+        Role.OPERATOR: Reach.ANY,
+        Role.ADMINISTRATOR: Reach.ANY,
+        Role.HISTORY: Reach.ANY,
+    },
     Action.PUBLISH_CALENDAR: {Role.ADMINISTRATOR: Reach.ANY},
     Action.OPERATE: {Role.OPERATOR: Reach.ANY},
     Action.READ_REPORT: {Role.LEADER: Reach.ANY, Role.INSPECTOR: Reach.ANY, Role.ADMINISTRATOR: Reach.ANY},

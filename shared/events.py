@@ -69,11 +69,12 @@ class Channel(StrEnum):
 
 
 class StageRole(StrEnum):
-    """Who sits at a stage: the desk, a commune's officer, a town division's specialist."""
+    """Who sits at a stage: the desk, a commune's officer, a town division's specialist, a leader who signs."""
 
     DESK = "desk"
     OFFICER = "officer"
     SPECIALIST = "specialist"
+    LEADER = "leader"
 
 
 class Scope(StrEnum):
@@ -108,6 +109,7 @@ class ProcedurePublished(Event):
     term: Term
     terms: dict[Channel, Term] = Field(default_factory=dict, description="where a channel has a term of its own")
     level: Literal["commune", "town", "province"]
+    route: str | None = Field(default=None, description="of routing's; without one, the route of the level")
 
 
 class DossierReceived(Event):
@@ -177,6 +179,20 @@ class UnitPublished(Event):
     valid_to: date | None = None
 
 
+class RoutePublished(Event):
+    """A version of a route took effect. Routing says it; intake hears it."""
+
+    said_by: ClassVar = Service.ROUTING
+
+    code: Annotated[str, Field(min_length=1, max_length=32)]
+    level: Literal["commune", "town", "province"] | None = Field(
+        default=None, description="of the procedures that take it when they name none"
+    )
+    length: Annotated[int, Field(ge=0)] = Field(
+        description="of all its stages together, in shared.calendar.lengths; 0: its stages share whatever term there is"
+    )
+
+
 class StageStarted(Event):
     """A stage began and its clock runs. Routing says it; intake and reporting hear it."""
 
@@ -226,7 +242,7 @@ class FeeRequested(Event):
     said_by: ClassVar = Service.ROUTING
 
     run: int
-    amount_vnd: Annotated[int, Field(ge=0)]
+    amount_vnd: Annotated[int, Field(ge=0, description="0: as on the notice of the office that sets it")]
     reason: ReasonCode
 
 

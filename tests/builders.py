@@ -97,7 +97,7 @@ def what_routing_knows(*units: routing.Unit, **changes: Any) -> routing.Known:
     known = routing.Known(
         {code: tuple(found) for code, found in versions.items()},
         {("office", 1): office()},
-        {route.level: route for route in (COMMUNE_ROUTE, TWO_LEVELS)},
+        {route.code: (route,) for route in (COMMUNE_ROUTE, TWO_LEVELS)},
         {TOWN_PROCEDURE: routing.Procedure(1, "town"), WARD_PROCEDURE: routing.Procedure(1, "commune")},
     )
     return replace(known, **changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from deploy.launcher import postgres
 from deploy.launcher.layout import Layout
@@ -15,6 +16,12 @@ _TABLES = """
 SELECT string_agg(format('%I', tablename), ', ') FROM pg_tables
  WHERE schemaname = 'public' AND tablename NOT IN ('migration', 'route')
 """
+
+_OWN_ROUTES: Final = {
+    "intake": "DELETE FROM route",
+    "routing": "DELETE FROM route WHERE code NOT IN ('commune', 'two_level') OR version > 1",
+}
+"""Routing's first routes come with its schema; all others are somebody's test's."""
 
 
 @asynccontextmanager
@@ -36,6 +43,8 @@ async def store(made: Databases, service: str) -> AsyncIterator[Database]:
     try:
         tables = await owner.fetchval(_TABLES)
         await owner.execute(f"TRUNCATE {tables}")
+        if service in _OWN_ROUTES:
+            await owner.execute(_OWN_ROUTES[service])
     finally:
         await owner.close()
     pool = await open_pool(made.login[service], name=f"tests {service}", smallest=1, largest=8)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from importlib import import_module
+import os
 
-import httpx
 import typer
 from rich.console import Console
 
-from deploy.launcher.errors import LaunchError
+from deploy.launcher.programs import digits_of
+from deploy.launcher.progress import OnConsole
+from deploy.sample.feeding import feed
+from deploy.sample.town import Town
 from deploy.sentences import Url, address, sentences
 
 app = typer.Typer()
@@ -17,11 +19,15 @@ app = typer.Typer()
 
 @app.command()
 def sample(url: Url = None) -> None:
-    """Hand in the sample town and its nine dossiers, as `lienthong up` does the first time. Twice changes nothing."""
+    """Load the sample town, Hoàng Mai as of 2019, into an empty store; a second time changes nothing."""
     console = Console()
     with sentences():
-        try:
-            asyncio.run(import_module("deploy.sample").feed(address(url)))
-        except httpx.HTTPError as error:
-            raise LaunchError(f"The sample dossiers cannot be handed in: {error!r}.") from error
-        console.print("The sample is there.")
+        base = address(url)
+        town = Town(**digits_of(os.environ))
+        with OnConsole(console).step(f"loading the sample town at {base}"):
+            published = asyncio.run(feed(base, town.digits))
+        console.print(
+            f"{len(town.units)} units, {len(town.officers)} officers, {len(town.routes)} routes, "
+            f"{len(town.procedures)} procedures: {f'{published} of them are new' if published else 'nothing is new'}.",
+            highlight=False,
+        )

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deploy.launcher.errors import LaunchError
-from deploy.launcher.layout import HOST, REPOSITORY, SERVICES
+from deploy.launcher.layout import HOST, SERVICES
 from deploy.launcher.postgres import Databases
 from deploy.launcher.process import Program
+from deploy.sample.says import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,19 @@ if TYPE_CHECKING:
 # What a process must not inherit from the shell that started us: its neighbours' databases above all.
 _PRIVATE = ("DATABASE_URL_", "DATABASE_OWNER_URL_", "KAFKA_BOOTSTRAP_SERVERS", "PYTHONPATH", "VIRTUAL_ENV")
 _HTTP_SECONDS = 2
-_SAMPLE = REPOSITORY / "deploy" / "sample" / "units.json"
+
+
+def wants_sample(environ: Mapping[str, str]) -> bool:
+    """Whether the sample town goes in here: unless LIENTHONG_SAMPLE says no."""
+    return environ.get("LIENTHONG_SAMPLE", "").casefold() not in {"no", "0", "false"}
+
+
+def digits_of(environ: Mapping[str, str]) -> dict[str, str]:
+    """The two digits of the town in the sample's unit codes (LIENTHONG_UNIT_DIGITS), by the name of the argument."""
+    digits = environ.get("LIENTHONG_UNIT_DIGITS", "")
+    if digits and not (len(digits) == 2 and digits.isascii() and digits.isdigit()):
+        raise LaunchError(f"LIENTHONG_UNIT_DIGITS is {digits!r}: it is the two digits of the town in its unit codes.")
+    return {"digits": digits} if digits else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +134,6 @@ async def is_healthy(port: int, path: str = "/health/ready") -> bool:
     return line.split()[1:2] == [b"200"]
 
 
-def _banner() -> dict[str, str]:
-    """What the sample says of itself above every page; a shell that sets BANNER_VI to nothing has no banner."""
-    said = json.loads(_SAMPLE.read_text(encoding="utf-8"))["banner"]
-    return {f"BANNER_{language.upper()}": text for language, text in said.items()}
-
-
 def _python(
     name: str,
     module: str,
@@ -135,6 +142,7 @@ def _python(
     chosen: Mapping[str, str] | None = None,
 ) -> Program:
     """A Python process. `given` holds whatever the shell says, `chosen` only where the shell says nothing."""
+    said = SETTINGS if wants_sample(os.environ) else {}
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(_PRIVATE)}
 
     async def is_ready() -> bool:
@@ -143,7 +151,7 @@ def _python(
     return Program(
         name=name,
         command=(sys.executable, "-m", module),
-        environment={"PYTHONUNBUFFERED": "1", **_banner(), **(chosen or {}), **inherited, **given},
+        environment={"PYTHONUNBUFFERED": "1", **said, **(chosen or {}), **inherited, **given},
         is_ready=is_ready,
         port=layout.ports[name],
     )

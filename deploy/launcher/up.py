@@ -19,7 +19,7 @@ from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import SERVICES
 from deploy.launcher.ports import FIRST_START_BYTES, LATER_START_BYTES, refuse_busy, refuse_full_disk
 from deploy.launcher.preparing import prepare
-from deploy.launcher.programs import External
+from deploy.launcher.programs import External, digits_of, wants_sample
 from deploy.launcher.servers import end_all
 from deploy.launcher.supervisor import Supervisor
 
@@ -170,18 +170,19 @@ async def _bring_up(
     await supervisor.start([programs.mail(layout), programs.receiver(layout)])
     await supervisor.start([programs.service(name, layout, servers_of_kafka, databases) for name in SERVICES])
     await supervisor.start([programs.operations(layout), programs.door(layout)])
-    await _feed_once(layout, databases.login[SERVICES[0]], progress)
+    if wants_sample(os.environ):
+        await _feed_once(layout, databases.login[SERVICES[0]], progress)
 
 
 async def _feed_once(layout: Layout, intake: str, progress: Progress) -> None:
-    """Hand in the sample dossiers, once in the life of intake's database."""
+    """Load the sample town and hand its dossiers in, once in the life of intake's database."""
     marker = layout.run / "fed"
     database = await postgres.cluster_identity(intake)
     if marker.exists() and marker.read_text() == database:
         return
-    with progress.step("handing in a few dossiers"):
+    with progress.step("loading the sample town, handing in a few dossiers"):
         try:
-            await import_module("deploy.sample").feed(layout.url("door"))
+            await import_module("deploy.sample.feeding").feed(layout.url("door"), **digits_of(os.environ))
         except httpx.HTTPError as error:
             raise LaunchError(
                 f"The sample dossiers cannot be handed in: {error!r}; see {layout.log('intake')}."

@@ -80,7 +80,7 @@ async def _serve(
         await taking.finish()
 
     lag = LoopLag()
-    app = make_app(folder, index, lag, smtp.is_serving)
+    app = make_app(folder, index, lag, smtp.is_serving, settings.banner)
     app.router.lifespan_context = living
     server = uvicorn.Server(
         uvicorn.Config(

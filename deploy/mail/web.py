@@ -72,7 +72,9 @@ class MessageWhole(MessageRow):
     parts: tuple[PartRow, ...]
 
 
-def make_app(folder: Folder, index: Index, lag: LoopLag, accepting: Callable[[], bool]) -> FastAPI:
+def make_app(
+    folder: Folder, index: Index, lag: LoopLag, accepting: Callable[[], bool], banner: tuple[str, str] | None = None
+) -> FastAPI:
     """The web application; `accepting` says whether mail is taken, without which it is not ready."""
     app = FastAPI(
         title="Lienthong mail catcher",
@@ -84,7 +86,8 @@ def make_app(folder: Folder, index: Index, lag: LoopLag, accepting: Callable[[],
     )
     say_problems(app)
     foot = ("Hộp thư thử: không chuyển thư cho ai.", "Mail catcher: nothing is sent on.")
-    pages = Pages(Path(__file__).with_name("templates"), "/mail", (HOME, Link("/mail/docs", "API", "")), foot)
+    nav = (HOME, Link("/mail/docs", "API", ""))
+    pages = Pages(Path(__file__).with_name("templates"), "/mail", nav, foot, banner=banner)
     pages.serve(app)
 
     async def reasons() -> list[str]:

@@ -1,5 +1,2 @@
-"""Sample data of the product's own: calendars, units, procedures, people who do not exist."""
-
-from deploy.sample.feeding import feed
-
-__all__ = ["feed"]
+"""Sample data of the product's own: a town of 2019 with calendars, units, officers, routes, procedures, and citizens
+who do not exist."""

@@ -1,4 +1,4 @@
-"""Nine dossiers of people who do not exist, and what becomes of each: one for every state that a page can show."""
+"""Ten dossiers of people who do not exist, and what becomes of each: one for every state that a page can show."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ Step: TypeAlias = Act | Bring | Withdraw | HandOut
 
 @dataclass(frozen=True, slots=True)
 class Tale:
-    """A dossier: where, what, how and by whom it is handed in, and the steps after that. ``email`` None: no contact."""
+    """A dossier: where, what, how and by whom it is handed in, and the steps after that. ``email`` None: no contact.
+
+    ``unit`` has NN where the town's digits belong.
+    """
 
     name: str
     unit: str
@@ -76,7 +79,7 @@ def _missing(*components: str) -> Act:
 TALES: Final[tuple[Tale, ...]] = (
     Tale(
         "sample-1",
-        "000.04.99.H41",
+        "000.04.NN.H41",
         "1.001193",
         Channel.DESK,
         "Nguyễn Thị Mẫu",
@@ -86,7 +89,7 @@ TALES: Final[tuple[Tale, ...]] = (
     ),
     Tale(
         "sample-2",
-        "000.05.99.H41",
+        "000.05.NN.H41",
         "1.000656",
         Channel.DESK,
         "Trần Văn Mẫu",
@@ -96,17 +99,17 @@ TALES: Final[tuple[Tale, ...]] = (
     ),
     Tale(
         "sample-3",
-        "000.03.99.H41",
+        "000.03.NN.H41",
         "1.013225",
         Channel.DESK,
         "Lê Văn Mẫu",
         "le.van.mau@example.com",
         ("don_de_nghi", "ban_ve_thiet_ke"),
-        (_ON, _ON, Act({"kind": "hand_over", "officer": "mau-chuyen-vien-02"})),
+        (_ON, _ON, Act({"kind": "hand_over", "officer": "mau-00-specialist-2"})),
     ),
     Tale(
         "sample-4",
-        "000.08.99.H41",
+        "000.08.NN.H41",
         "1.001731",
         Channel.POST,
         "Phạm Thị Mẫu",
@@ -116,17 +119,18 @@ TALES: Final[tuple[Tale, ...]] = (
     ),
     Tale(
         "sample-5",
-        "000.01.99.H41",
-        "2.000986",
+        "000.01.NN.H41",
+        "1.001776",
         Channel.ONLINE,
         "Hoàng Văn Mẫu",
         "hoang.van.mau@example.net",
         ("to_khai",),
-        (_ON, _missing("giay_chung_sinh"), Bring(("giay_chung_sinh",)), _ON),
+        # On to the public posting, which nobody can shorten.
+        (_missing("giay_xac_nhan_khuyet_tat"), Bring(("giay_xac_nhan_khuyet_tat",)), _ON),
     ),
     Tale(
         "sample-6",
-        "000.02.99.H41",
+        "000.02.NN.H41",
         "1.001612",
         Channel.ONLINE,
         "Hộ kinh doanh Mẫu",
@@ -136,7 +140,7 @@ TALES: Final[tuple[Tale, ...]] = (
     ),
     Tale(
         "sample-7",
-        "000.10.99.H41",
+        "000.10.NN.H41",
         "2.000635",
         Channel.DESK,
         "Vũ Thị Mẫu",
@@ -147,7 +151,7 @@ TALES: Final[tuple[Tale, ...]] = (
     Tale(
         # One hour is soon over: this is the dossier that a page shows as late from then on.
         "sample-8",
-        "000.09.99.H41",
+        "000.09.NN.H41",
         "2.001159",
         Channel.ONLINE,
         "Đặng Văn Mẫu",
@@ -156,12 +160,23 @@ TALES: Final[tuple[Tale, ...]] = (
     ),
     Tale(
         "sample-9",
-        "000.06.99.H41",
+        "000.06.NN.H41",
         "1.004222",
         Channel.ONLINE,
         "Bùi Thị Mẫu",
         "bui.thi.mau@example.com",
         ("to_khai",),
         (_ON, Withdraw()),
+    ),
+    Tale(
+        "sample-10",
+        "000.00.NN.H41",
+        "MAU.09",
+        Channel.DESK,
+        "Ngô Văn Mẫu",
+        "ngo.van.mau@example.com",
+        ("hop_dong", "giay_chung_nhan"),
+        # Through the land office and the tax office, to the wait until the citizen has paid.
+        (_ON, _ON, _ON),
     ),
 )

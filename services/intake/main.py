@@ -41,6 +41,6 @@ async def main() -> None:
     running = Running("intake", database, bus, relay, loops={"door": door.run})
     shell = Pages(Path(__file__).parent / "templates", "/intake", NAV, banner=settings.banner)
     app = make_app(running, shell, title="Lienthong intake", dev_actor=settings.dev_actor)
-    app.include_router(api.router(database, keyring, door))
-    app.include_router(pages.router(database, shell))
+    app.include_router(api.router(database, keyring, door, settings.figure))
+    app.include_router(pages.router(database, shell, settings.figure))
     await serve(app, running, host=settings.http_host, port=settings.http_port)

@@ -8,14 +8,15 @@ from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse
 
 from services.intake import store
+from services.intake.handlers import catalogue
 from services.intake.rules.search import words_of
-from shared.http.pages import Pages
+from shared.http.pages import Pages, two_languages
 from shared.store import Database
 
 _PAGE = 30
 
 
-def router(database: Database, shell: Pages) -> APIRouter:
+def router(database: Database, shell: Pages, figure: tuple[int, str] | None = None) -> APIRouter:
     """Pages under /intake; open to everybody: the catalogue is public (Decree 61/2018, publicity of procedures)."""
     routes = APIRouter(prefix="/intake", include_in_schema=False)
 
@@ -28,6 +29,7 @@ def router(database: Database, shell: Pages) -> APIRouter:
         async with database.pool.acquire() as connection:
             found = await store.found_procedures(connection, words_of(q), sector or None, skip, _PAGE)
             sectors = await store.sectors(connection)
+            coverage = await catalogue.coverage(connection, figure)
         return shell.page(
             "procedures.html",
             here="/intake/procedures/page",
@@ -37,6 +39,8 @@ def router(database: Database, shell: Pages) -> APIRouter:
             found=found,
             skip=skip,
             page=_PAGE,
+            coverage=coverage,
+            whose=two_languages(coverage.whose) if coverage else None,
         )
 
     return routes

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import PostgresDsn
+from pydantic import Field, PostgresDsn
 
 from shared.settings import ServiceSettings
 
@@ -12,3 +12,14 @@ class Settings(ServiceSettings):
 
     database_url_intake: PostgresDsn
     seal_keys: Path
+    catalogue_figure: int | None = Field(
+        default=None,
+        ge=1,
+        description="how many procedures the town says it offers, for showing the catalogue beside it",
+    )
+    catalogue_figure_whose: str = Field(default="", description="whose figure that is, 'Vietnamese | English'")
+
+    @property
+    def figure(self) -> tuple[int, str] | None:
+        """The town's own figure with the sentence that says whose it is."""
+        return (self.catalogue_figure, self.catalogue_figure_whose) if self.catalogue_figure is not None else None

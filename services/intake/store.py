@@ -12,7 +12,7 @@ from typing import Any, Final
 from asyncpg import Record
 from pydantic import TypeAdapter
 
-from services.intake.values import Citizen, Dossier, Procedure, Status, Unit
+from services.intake.values import Citizen, Dossier, Leg, Procedure, Status, Unit
 from shared.calendar import Term, WorkingCalendar, from_data
 from shared.events import Channel
 from shared.store import Migrations, Queries, Transaction
@@ -21,6 +21,7 @@ MIGRATIONS: Final = Migrations("intake", Path(__file__).parent / "sql" / "migrat
 
 _sql = Queries(Path(__file__).parent / "sql")
 _term: Final = TypeAdapter(Term)
+_legs: Final = TypeAdapter(tuple[Leg, ...])
 
 _DOSSIER_COLUMNS = (
     "id",
@@ -88,6 +89,10 @@ async def save_procedures(tx: Transaction, changed: Iterable[Procedure]) -> None
         [one.components for one in ordered],
         [one.result for one in ordered],
         [one.source for one in ordered],
+        [one.route for one in ordered],
+        [_legs.dump_json(one.legs).decode() for one in ordered],
+        [one.online_level for one in ordered],
+        [one.fee_note for one in ordered],
     )
 
 
@@ -104,6 +109,11 @@ async def sectors(tx: Transaction) -> dict[str, int]:
     return {row["sector"]: row["procedures"] for row in await tx.fetch(_sql["sectors"])}
 
 
+async def count_procedures(tx: Transaction) -> int:
+    count: int = await tx.fetchval(_sql["count_procedures"])
+    return count
+
+
 def _procedure(row: Record) -> Procedure:
     return Procedure(
         row["code"],
@@ -117,6 +127,10 @@ def _procedure(row: Record) -> Procedure:
         row["components"],
         row["result"],
         row["source"],
+        row["route"],
+        _legs.validate_json(row["legs"]),
+        row["online_level"],
+        row["fee_note"],
     )
 
 
@@ -162,6 +176,19 @@ async def save_calendars(tx: Transaction, heard: Mapping[tuple[str, int], Mappin
         [code for code, _ in ordered],
         [version for _, version in ordered],
         [json.dumps(heard[key]) for key in ordered],
+    )
+
+
+async def routes(tx: Transaction, codes: Iterable[str]) -> dict[str, int]:
+    """The lengths of some routes of routing's (shared.calendar.lengths)."""
+    return {row["code"]: row["length"] for row in await tx.fetch(_sql["routes"], sorted(set(codes)))}
+
+
+async def save_routes(tx: Transaction, heard: Mapping[str, tuple[int, int]]) -> None:
+    """Version and length by code."""
+    ordered = sorted(heard)
+    await tx.execute(
+        _sql["save_routes"], ordered, [heard[code][0] for code in ordered], [heard[code][1] for code in ordered]
     )
 
 

@@ -30,8 +30,28 @@ class Status(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Leg:
+    """A part of a term that one level has: the legs of a term add up to it, and each is promised on the receipt."""
+
+    level: Level
+    term: Term
+
+
+@dataclass(frozen=True, slots=True)
+class LegPromise:
+    """Until when a level is to have done its part."""
+
+    leg: Leg
+    promise: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Procedure:
-    """A procedure of the catalogue. Fees in dong; a channel without an entry has none that is known."""
+    """A procedure of the catalogue. Fees in dong; a channel without an entry has none that is known.
+
+    ``route``: one of routing's; None: that of the level. ``online_level``: 1 to 4 (Circular 32/2017/TT-BTTTT), None
+    where it is not known. ``fee_note``: what an amount alone does not say (by the page, set by the province).
+    """
 
     code: str
     version: int
@@ -44,10 +64,38 @@ class Procedure:
     components: int | None
     result: str | None
     source: str
+    route: str | None = None
+    legs: tuple[Leg, ...] = ()
+    online_level: int | None = None
+    fee_note: str | None = None
 
     def term_for(self, channel: Channel) -> Term:
         """The term of a channel: its own, or the general one."""
         return self.terms.get(channel, self.term)
+
+
+@dataclass(frozen=True, slots=True)
+class NotPublishable:
+    """Why a procedure cannot be published: its place among those sent, the field, what is wrong, what to do."""
+
+    place: int
+    field: str
+    name: str
+    detail: str
+    do: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of what the town says it offers is in the catalogue: ``figure`` is the town's own, ``whose`` says so."""
+
+    loaded: int
+    figure: int
+    whose: str
+
+    @property
+    def share(self) -> float:
+        return self.loaded / self.figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +157,7 @@ class Accepted:
     calendar: str
     calendar_version: int
     holidays_known: bool
+    legs: tuple[LegPromise, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,7 +269,7 @@ def hearer() -> Hearer:
     """The whole of what notification listens to: the table above, names of units and procedures, and contacts."""
     return Hearer(
         Service.NOTIFICATION,
-        frozenset(HEARS) | {ProcedurePublished, UnitPublished},
+        frozenset({*HEARS, ProcedurePublished, UnitPublished}),
         hear,
         states={CONTACT: hear_contacts},
         opens={DossierReceived: 0},

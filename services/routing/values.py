@@ -9,12 +9,15 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from shared.calendar import WorkingCalendar
+from shared.calendar import LENGTHS, TermUnit, WorkingCalendar
 from shared.events import Scope, StageRole
 
 Level: TypeAlias = Literal["commune", "town", "province", "replay"]
 State: TypeAlias = Literal["moving", "paused", "done", "withdrawn"]
-Rung: TypeAlias = Literal["near", "reached", "passed"]
+Rung: TypeAlias = Literal["near", "reached", "passed", "over"]
+"""What a timer says; ``over`` says nothing of a deadline: a public posting has ended."""
+StageKind: TypeAlias = Literal["work", "posting", "citizen"]
+Place: TypeAlias = Literal["receiving", "parent", "named"]
 EntryKind: TypeAlias = Literal[
     "started", "paused", "resumed", "extended", "transferred", "ended", "finished", "withdrawn"
 ]
@@ -38,30 +41,94 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """Who answers for a unit, from a day on and up to a day inclusive (None: until another follows)."""
+
+    unit: str
+    officer: str
+    valid_from: date
+    valid_to: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Officer:
+    """A version of an appointment: at which unit an officer is what, from a day on, until a later version's day.
+
+    ``id`` is a pseudonym. ``roles`` and ``sectors`` are sorted; no sector means every one.
+    """
+
+    id: str
+    version: int
+    unit: str
+    roles: tuple[StageRole, ...]
+    sectors: tuple[str, ...]
+    valid_from: date
+    valid_to: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class Procedure:
-    """What routing keeps of intake's catalogue: the newest version of a procedure, and the level that decides it."""
+    """What routing keeps of intake's catalogue: the newest version of a procedure, the level that decides it, and the
+    route that it names. ``length`` is that of its shortest term (shared.calendar.lengths)."""
 
     version: int
     level: str
+    route: str | None = None
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The time that a stage has of its own, in quarters of a unit (a same-day one has 0)."""
+
+    quarters: int
+    unit: TermUnit
+
+    @property
+    def length(self) -> int:
+        """For adding up (shared.calendar.lengths)."""
+        return self.quarters * LENGTHS[self.unit] // 4
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A step of a route: where it happens, who sits there, and its share of the term."""
+    """A step of a route: where it happens, who sits there, and its time: a share of the term, or a budget of its own.
+
+    ``posting``: a public posting of fixed length; nobody acts, it ends by itself. ``citizen``: the clock stands until
+    the citizen has done what a notice asks (a tax); it has no time of its own. ``unit``: where the place is ``named``.
+    """
 
     name: str
-    place: Literal["receiving", "parent"]
-    role: StageRole
-    share: int
+    place: Place
+    role: StageRole | None
+    share: int = 0
+    budget: Budget | None = None
+    unit: str | None = None
+    kind: StageKind = "work"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The stages that procedures of a level pass through, in order."""
+    """A version of a route: stages in order. ``level``: of the procedures that take it when they name none."""
 
     code: str
-    level: str
+    level: str | None
     stages: tuple[Stage, ...]
+    version: int = 1
+
+    @property
+    def length(self) -> int:
+        """Of all stages together (shared.calendar.lengths); 0 where they share whatever term there is."""
+        return sum(one.budget.length for one in self.stages if one.budget is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class NotPublished:
+    """A field that contradicts what there is, and what to do."""
+
+    field: str
+    detail: str
+    do: str
 
 
 # What is made for every event is a Struct (decision 0020).
@@ -116,6 +183,7 @@ class Journey(Struct, frozen=True):
     dossier: str
     procedure: str
     route: str
+    route_version: int
     receiving_unit: str
     calendar: str
     calendar_version: int
@@ -151,13 +219,28 @@ class Journey(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What routing knows besides the journeys: its units (every version, newest first), its calendars and its routes by
-    the level that takes them, and intake's procedures."""
+    """What routing knows besides the journeys: its units and routes (every version, newest first), its calendars, and
+    intake's procedures."""
 
     units: Mapping[str, tuple[Unit, ...]]
     calendars: Mapping[tuple[str, int], WorkingCalendar]
-    routes: Mapping[str, Route]
+    routes: Mapping[str, tuple[Route, ...]]
     procedures: Mapping[str, Procedure]
+
+    def route_for(self, procedure: Procedure) -> Route | None:
+        """The newest version of the route that a procedure names, else of its level's, else of the commune's."""
+        if procedure.route is not None:
+            return self.routes[procedure.route][0] if procedure.route in self.routes else None
+        newest = [versions[0] for versions in self.routes.values()]
+        for level in (procedure.level, "commune"):
+            for one in newest:
+                if one.level == level:
+                    return one
+        return None
+
+    def route_of(self, journey: Journey) -> Route:
+        """The route by which a dossier began. StopIteration cannot be: a version never goes away."""
+        return next(one for one in self.routes[journey.route] if one.version == journey.route_version)
 
     def calendar_of(self, journey: Journey) -> WorkingCalendar:
         """The calendar by which a dossier was promised. KeyError cannot be: it was known when the journey began."""
@@ -249,6 +332,13 @@ class Command:
     seen: int | None
     action: Action
     digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NotTheirs:
+    """An officer who is known here, and is not the one for this stage; ``do`` says who is."""
+
+    do: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from shared.calendar.data import from_data, to_data
 from shared.calendar.hours import CalendarError, Hours, Interval, Season, Week, hours, week_of
+from shared.calendar.lengths import LENGTHS, PER_DAY, length_of
 from shared.calendar.terms import (
     SAME_DAY_CUTOFF,
     Term,
@@ -14,6 +15,8 @@ from shared.calendar.working import WorkingCalendar
 from shared.calendar.year import instant_of, ticks, ticks_of
 
 __all__ = [
+    "LENGTHS",
+    "PER_DAY",
     "SAME_DAY_CUTOFF",
     "CalendarError",
     "Hours",
@@ -29,6 +32,7 @@ __all__ = [
     "hours",
     "instant_of",
     "is_late",
+    "length_of",
     "ticks",
     "ticks_of",
     "to_data",

@@ -23,7 +23,7 @@ from shared.access import Actor, Role
 from shared.bus import Bus
 from shared.http.pages import Pages
 from shared.service import NAV, Running, make_app
-from tests.builders import TOWN, an_actor, command_id, dev_actor
+from tests.builders import TOWN, WARD, an_actor, command_id, dev_actor
 from tests.handlers.intake import Intake
 from tests.handlers.routing import Routing
 from tests.http.asking import asking
@@ -34,14 +34,24 @@ HISTORY = an_actor(Role.HISTORY, unit=None, ident="replay")
 A_RECORD = {"origin": "old-books", "received": "2019-05-06T08:00:00+07:00", "promise": "2019-05-20T17:00:00+07:00"}
 A_UNIT = {"name": "UBND", "level": "commune", "parent": TOWN, "calendar": "office", "valid_from": "2013-06-03"}
 
+AN_OFFICER = {"unit": WARD, "roles": ["officer"], "sectors": ["Hộ tịch"], "valid_from": "2018-01-01"}
 
-def intake_app(intake: Intake) -> FastAPI:
+A_ROUTE: dict[str, Any] = {
+    "stages": [
+        {"name": "officer", "place": "receiving", "role": "officer", "budget": {"value": 1.5, "unit": "working_day"}},
+        {"name": "posting", "kind": "posting", "place": "receiving", "budget": {"value": 7, "unit": "calendar_day"}},
+        {"name": "town", "place": "named", "unit": TOWN, "role": "leader", "budget": {"value": 2, "unit": "hour"}},
+    ]
+}
+
+
+def intake_app(intake: Intake, figure: tuple[int, str] | None = None, banner: str | None = None) -> FastAPI:
     """Intake as its main constructs it."""
     bus = Bus(intake_handlers.hearer(), intake.database, NO_BROKER)
-    shell = Pages(_templates("intake"), "/intake", NAV)
+    shell = Pages(_templates("intake"), "/intake", NAV, banner=banner)
     app = make_app(Running("intake", intake.database, bus, None), shell, title="Lienthong intake", dev_actor=True)
-    app.include_router(intake_api.router(intake.database, intake.keyring, intake.door))
-    app.include_router(intake_pages.router(intake.database, shell))
+    app.include_router(intake_api.router(intake.database, intake.keyring, intake.door, figure))
+    app.include_router(intake_pages.router(intake.database, shell, figure))
     return app
 
 

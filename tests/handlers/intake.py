@@ -12,10 +12,11 @@ from typing import Any
 
 from services.intake import handlers, store
 from services.intake.handlers import catalogue, reception
+from services.intake.handlers.catalogue import PublishedProcedure
 from services.intake.handlers.door import Done, NotDone, Wish, take
 from services.intake.handlers.known import Calendars
 from services.intake.handlers.reception import Asked, KeyReused, Received
-from services.intake.values import Dossier, NotAccepted, Submission
+from services.intake.values import Dossier, NotAccepted, Procedure, Submission
 from shared.access import Actor, Role
 from shared.bus import hear_batch
 from shared.bus.hearing import Heeded
@@ -77,7 +78,13 @@ class Intake:
             *(a_unit_published(code) for code in (TOWN, WARD, REPLAY)),
         )
         given = [a_procedure(version=0), a_procedure(WARD_PROCEDURE, version=0, level="commune")]
-        await catalogue.publish_procedures(self.database, ADMINISTRATOR, given)
+        await self.publishes(*given)
+
+    async def publishes(self, *given: Procedure) -> list[PublishedProcedure]:
+        """Procedures that may be published."""
+        published = await catalogue.publish_procedures(self.database, ADMINISTRATOR, given)
+        assert isinstance(published, list), published
+        return published
 
     async def receive_all(self, asked: Sequence[Asked]) -> Sequence[Outcome]:
         """Everything in one transaction, without the door."""

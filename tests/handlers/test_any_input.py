@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shared.access import Role
 from shared.calendar import to_data
 from tests.builders import a_reception_body, an_actor, command_id, dev_actor, office
-from tests.handlers.doors import A_RECORD, A_UNIT, intake_app, routing_app
+from tests.handlers.doors import A_RECORD, A_ROUTE, A_UNIT, AN_OFFICER, intake_app, routing_app
 from tests.handlers.intake import Intake
 from tests.handlers.routing import Routing
 from tests.http.asking import asking, problem_of
@@ -30,6 +30,9 @@ A_PROCEDURE = {
     "term": {"value": 5, "unit": "working_day"},
     "terms": {"online": {"value": 0, "unit": "same_day"}},
     "fees": {"desk": 8000},
+    "legs": [{"level": "commune", "term": {"value": 5, "unit": "working_day"}}],
+    "online_level": 3,
+    "fee_note": "mỗi bản",
     "source": "tests",
 }
 COMMAND: dict[str, Any] = {"seen": 1, "action": {"kind": "hand_over", "officer": "officer-9"}}
@@ -41,10 +44,20 @@ VALID: dict[str, Any] = {
     "/intake/procedures": {"procedures": [A_PROCEDURE]},
     "/routing/calendars/{code}": {"data": to_data(office()) | {"days_off": ["2019-01-01"], "worked_days": {}}},
     "/routing/units/{code}": A_UNIT,
+    "/routing/officers/{id}": AN_OFFICER,
+    "/routing/routes/{code}": A_ROUTE,
     "/routing/dossiers/{dossier}/commands": COMMAND,
     "/routing/commands": {"commands": [{"id": "1", "dossier": "018f2c3e-0000-7000-8000-000000000000", **COMMAND}]},
 }
 """A valid body of every operation that takes one; operators' routes are the bus's affair."""
+
+PUBLISHED = {
+    "/intake/procedures",
+    "/routing/calendars/{code}",
+    "/routing/units/{code}",
+    "/routing/officers/{id}",
+    "/routing/routes/{code}",
+}
 
 texts = st.text(max_size=12) | st.sampled_from(
     ["", " ", "\u0000", "\ud800", "e\u0301", "\u202e", "x" * 5000, "0001-01-01", "9999-12-31T23:59:59-12:00", "NaN"]
@@ -87,7 +100,7 @@ def requests(draw: st.DrawFn, path: str) -> tuple[dict[str, str], Any]:
     for _ in range(draw(st.integers(0, 2))):
         body = _changed(body, draw(st.sampled_from(list(_places(body)))), draw(values))
     word = draw(st.sampled_from(["1.000001", "000.01.99.H41", "018f2c3e-0000-7000-8000-000000000000", "x" * 70, "%00"]))
-    return {"code": word, "dossier": word}, body
+    return {"code": word, "dossier": word, "id": word}, body
 
 
 def test_every_operation_that_takes_a_body_has_a_valid_one_here(intake: Intake, routing: Routing) -> None:
@@ -125,7 +138,7 @@ async def test_no_body_is_a_fault_of_ours(
 
 
 async def _sent(app: FastAPI, address: str, path: str, body: Any) -> httpx.Response:
-    method = "PUT" if path in {"/intake/procedures", "/routing/calendars/{code}", "/routing/units/{code}"} else "POST"
+    method = "PUT" if path in PUBLISHED else "POST"
     content = json.dumps(body).encode()
     headers = dev_actor(EVERYBODY) | command_id() | {"Content-Type": "application/json"}
     async with asking(app) as client:
@@ -140,10 +153,17 @@ async def _sent(app: FastAPI, address: str, path: str, body: Any) -> httpx.Respo
 )
 @given(
     path=st.sampled_from(
-        ["/intake/procedures", "/intake/procedures/page", "/routing/worklist", "/routing/units", "/intake/counts"]
+        [
+            "/intake/procedures",
+            "/intake/procedures/page",
+            "/routing/worklist",
+            "/routing/units",
+            "/routing/officers",
+            "/intake/counts",
+        ]
     ),
     parameters=st.dictionaries(
-        st.sampled_from(["q", "sector", "skip", "count", "unit", "role", "after"]), scalars.map(str), max_size=4
+        st.sampled_from(["q", "sector", "skip", "count", "unit", "role", "after", "on"]), scalars.map(str), max_size=4
     ),
 )
 async def test_no_question_is_a_fault_of_ours(

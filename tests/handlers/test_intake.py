@@ -429,10 +429,10 @@ async def test_publishing_the_same_catalogue_again_changes_nothing(intake: Intak
         a_procedure(code, version=0, terms={Channel.ONLINE: Term(2, TermUnit.WORKING_DAY)}, fees={Channel.DESK: 8000})
         for code in ("1.000001", "1.000002")
     ]
-    first = await catalogue.publish_procedures(intake.database, ADMINISTRATOR, given)
+    first = await intake.publishes(*given)
     before = await every_row(intake.database)
 
-    again = await catalogue.publish_procedures(intake.database, ADMINISTRATOR, given[::-1])
+    again = await intake.publishes(*given[::-1])
 
     assert [(one.version, one.changed) for one in first] == [(1, True), (1, True)]
     assert [(one.code, one.version, one.changed) for one in again] == [("1.000002", 1, False), ("1.000001", 1, False)]

@@ -9,7 +9,16 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Response
 
 from services.intake import store
-from services.intake.api.answers import applicant_of, dossier_of, not_accepted, not_done, shown, unknown_dossier
+from services.intake.api.answers import (
+    applicant_of,
+    coverage_of,
+    dossier_of,
+    not_accepted,
+    not_done,
+    not_publishable,
+    shown,
+    unknown_dossier,
+)
 from services.intake.api.forms import (
     CatalogueForm,
     Code,
@@ -24,7 +33,7 @@ from services.intake.api.forms import (
 from services.intake.handlers import catalogue, door
 from services.intake.handlers.reception import Asked, KeyReused, Received
 from services.intake.rules.search import words_of
-from services.intake.values import Dossier, NotAccepted
+from services.intake.values import Dossier, NotAccepted, NotPublishable
 from shared import telemetry
 from shared.access import Action, Actor, Role
 from shared.events import Channel
@@ -43,12 +52,12 @@ Door = Together[Asked, Received | NotAccepted | KeyReused]
 _ONE_PICTURE: Final[dict[str, Any]] = {"isolation": "repeatable_read", "readonly": True}
 
 
-def router(database: Database, keyring: Keyring, reception: Door) -> APIRouter:
-    """Intake's routes."""
+def router(database: Database, keyring: Keyring, reception: Door, figure: tuple[int, str] | None = None) -> APIRouter:
+    """Intake's routes. ``figure``: how many procedures the town says it offers, and whose figure that is."""
     routes = APIRouter(prefix="/intake", tags=["intake"])
     _dossier_routes(routes, database, keyring, reception)
     _door_routes(routes, database)
-    _catalogue_routes(routes, database)
+    _catalogue_routes(routes, database, figure)
     return routes
 
 
@@ -183,7 +192,7 @@ def _door_routes(routes: APIRouter, database: Database) -> None:
         return await take(who, key, code, Action.HAND_OVER_RESULT, door.HandOut(form.way), form)
 
 
-def _catalogue_routes(routes: APIRouter, database: Database) -> None:
+def _catalogue_routes(routes: APIRouter, database: Database, figure: tuple[int, str] | None) -> None:
     @routes.put("/procedures")
     async def put_procedures(who: ActorHere, form: CatalogueForm) -> dict[str, Any]:
         """Publish procedures; the same content again changes nothing."""
@@ -202,6 +211,8 @@ def _catalogue_routes(routes: APIRouter, database: Database) -> None:
             )
         given = [procedure_of(place, one) for place, one in enumerate(form.procedures)]
         published = await catalogue.publish_procedures(database, who, given)
+        if isinstance(published, NotPublishable):
+            raise RefusedError(not_publishable(published))
         return {
             "changed": sum(one.changed for one in published),
             "procedures": [{"code": one.code, "version": one.version, "changed": one.changed} for one in published],
@@ -218,6 +229,23 @@ def _catalogue_routes(routes: APIRouter, database: Database) -> None:
         async with database.pool.acquire() as connection:
             found = await store.found_procedures(connection, words_of(q), sector, skip, count)
         return {"total": found.total, "procedures": [shown(one) for one in found.procedures]}
+
+    @routes.get("/procedures/coverage")
+    async def get_coverage() -> dict[str, Any]:
+        """How many procedures are loaded, beside the figure that the town has published (if the settings name one)."""
+        async with database.pool.acquire() as connection:
+            coverage = await catalogue.coverage(connection, figure)
+        if coverage is None:
+            raise RefusedError(
+                Problem(
+                    404,
+                    "no-figure",
+                    "There is nothing to compare with",
+                    "no published figure is set",
+                    "set CATALOGUE_FIGURE and CATALOGUE_FIGURE_WHOSE",
+                )
+            )
+        return coverage_of(coverage)
 
     @routes.get("/procedures/by-code/{code}")
     async def get_procedure(code: Code) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.intake.handlers.door import NotDone
 from services.intake.handlers.reception import APPLICANT
-from services.intake.values import Citizen, Dossier, NotAccepted, Procedure
+from services.intake.values import Citizen, Coverage, Dossier, NotAccepted, NotPublishable, Procedure
 from shared.http.commands import other_command
 from shared.http.problems import Problem
 from shared.seal import DataKey, Keyring, open_sealed
@@ -94,4 +94,26 @@ def shown(one: Procedure) -> dict[str, Any]:
         "components": one.components,
         "result": one.result,
         "source": one.source,
+        "route": one.route,
+        "legs": [
+            {"level": leg.level, "term": {"value": leg.term.value, "unit": leg.term.unit.value}} for leg in one.legs
+        ],
+        "online_level": one.online_level,
+        "fee_note": one.fee_note,
+    }
+
+
+def not_publishable(why: NotPublishable) -> Problem:
+    """Why a procedure cannot be published, by its place in the body."""
+    field = f"/procedures/{why.place}/{why.field}"
+    return Problem(422, why.name, "The procedure cannot be published so", why.detail, why.do, field)
+
+
+def coverage_of(coverage: Coverage) -> dict[str, Any]:
+    """How much of the town's own figure is loaded; the share is of that figure, of which nobody has the list."""
+    return {
+        "loaded": coverage.loaded,
+        "figure": coverage.figure,
+        "share": round(coverage.share, 4),
+        "whose": coverage.whose,
     }

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from services.intake.values import Procedure, Record, Submission
+from services.intake.values import Leg, Procedure, Record, Submission
 from shared.calendar import Term, TermUnit
 from shared.events import Channel
 from shared.http.fields import BusinessTime, Form, ShortText, Text
@@ -87,6 +87,13 @@ class TermForm(Form):
     unit: TermUnit
 
 
+class LegForm(Form):
+    """The part of the term that one level has."""
+
+    level: Literal["commune", "town", "province"]
+    term: TermForm
+
+
 class ProcedureForm(Form):
     """A procedure of the catalogue. ``source`` says where term and fee come from."""
 
@@ -100,6 +107,10 @@ class ProcedureForm(Form):
     components: Annotated[int, Field(ge=0, le=1000)] | None = None
     result: Text | None = None
     source: ShortText
+    route: Code | None = None
+    legs: Annotated[tuple[LegForm, ...], Field(max_length=10)] = ()
+    online_level: Annotated[int, Field(ge=1, le=4)] | None = None
+    fee_note: ShortText | None = None
 
 
 class CatalogueForm(Form):
@@ -137,6 +148,13 @@ def procedure_of(place: int, form: ProcedureForm) -> Procedure:
         form.components,
         form.result,
         form.source,
+        form.route,
+        tuple(
+            Leg(one.level, _term(f"/procedures/{place}/legs/{number}/term", one.term))
+            for number, one in enumerate(form.legs)
+        ),
+        form.online_level,
+        form.fee_note,
     )
 
 

@@ -20,6 +20,7 @@ from shared.events import (
     NoticeFailed,
     NoticeSent,
     ResultReady,
+    RoutePublished,
     Service,
     StageStarted,
     SupplementRequested,
@@ -30,7 +31,7 @@ from shared.store import Transaction
 
 
 async def hear(tx: Transaction, _: dict[str, Stream], events: Sequence[Heard]) -> list[Waiting]:
-    """Keep copies of units and calendars, and follow every dossier that the batch touches."""
+    """Keep copies of units, calendars and routes, and follow every dossier that the batch touches."""
     await _keep_copies(tx, events)
     mine = [one for one in events if type(one.event) in HEARS]
     if not mine:
@@ -62,6 +63,12 @@ async def _keep_copies(tx: Transaction, events: Sequence[Heard]) -> None:
     }
     if calendars:
         await store.save_calendars(tx, calendars)
+    # Within a batch a subject's versions ascend: the last one of each code stays.
+    routes = {
+        one.event.code: (one.version, one.event.length) for one in events if isinstance(one.event, RoutePublished)
+    }
+    if routes:
+        await store.save_routes(tx, routes)
 
 
 # --- what is heard ---
@@ -81,5 +88,5 @@ HEARS: Final[Hears[Dossier, None]] = {
 
 
 def hearer() -> Hearer:
-    """The whole of what intake listens to: the table above, and routing's units and calendars."""
-    return Hearer(Service.INTAKE, frozenset(HEARS) | {UnitPublished, CalendarPublished}, hear)
+    """The whole of what intake listens to: the table above, and routing's units, calendars and routes."""
+    return Hearer(Service.INTAKE, frozenset(HEARS) | {UnitPublished, CalendarPublished, RoutePublished}, hear)

@@ -253,4 +253,12 @@ def _answer(dossier: Dossier, decided: Accepted) -> dict[str, Any]:
         "calendar_version": dossier.calendar_version,
         "components": list(dossier.components),
         "holidays_known": decided.holidays_known,
+        "legs": [
+            {
+                "level": one.leg.level,
+                "term": {"value": one.leg.term.value, "unit": one.leg.term.unit.value},
+                "promise": one.promise.isoformat(),
+            }
+            for one in decided.legs
+        ],
     }

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from services.intake.values import Accepted, Known, NotAccepted, Procedure, Record, Submission, Unit
-from shared.calendar import CalendarError, WorkingCalendar, due_of_term
+from services.intake.values import Accepted, Known, LegPromise, NotAccepted, Procedure, Record, Submission, Unit
+from shared.calendar import CalendarError, Term, WorkingCalendar, due_of_term
 
 _LARGEST_ORDINAL: Final = 9_999_999
 
@@ -46,6 +46,7 @@ def receive(submission: Submission, known: Known, now: datetime) -> Accepted | N
         desk.calendar.code,
         desk.calendar.version,
         holidays_known=desk.calendar.knows(desk.day) and desk.calendar.knows(desk.calendar.day_of(promise)),
+        legs=() if record else _legs(desk.calendar, received, procedure, submission),
     )
 
 
@@ -96,6 +97,23 @@ def _promise(
             "the unit's calendar has no day on which the term ends",
             "have the calendar corrected",
         )
+
+
+def _legs(
+    calendar: WorkingCalendar, received: datetime, procedure: Procedure, submission: Submission
+) -> tuple[LegPromise, ...]:
+    """What is promised for each level's part, one after the other (form 01, items 6 and 7).
+
+    Legs belong to the general term: a channel with a term of its own has none. The last leg's is the promise itself.
+    """
+    if procedure.term_for(submission.channel) != procedure.term:
+        return ()
+    promised: list[LegPromise] = []
+    days = 0
+    for leg in procedure.legs:
+        days += leg.term.value
+        promised.append(LegPromise(leg, due_of_term(calendar, received, Term(days, leg.term.unit))))
+    return tuple(promised)
 
 
 def _unfit_record(record: Record | None, unit: Unit, now: datetime) -> NotAccepted | None:

@@ -1,24 +1,28 @@
 -- name: procedures
 -- Some procedures in their newest version.   $1 codes
-SELECT code, version, name, sector, level, term, terms, fees, components, result, source
+SELECT code, version, name, sector, level, term, terms, fees, components, result, source, route,
+       legs, online_level, fee_note
   FROM procedure WHERE code = ANY($1::text[]);
 
 -- name: save_procedures
--- New versions of procedures. $1 codes, $2 versions, $3 names, $4 sectors, $5 levels, $6 terms, $7 terms by channel, $8 fees, $9 components, $10 results, $11 sources; ascending
-INSERT INTO procedure (code, version, name, sector, level, term, terms, fees, components, result, source, search)
+-- New versions of procedures. $1 codes, $2 versions, $3 names, $4 sectors, $5 levels, $6 terms, $7 terms by channel, $8 fees, $9 components, $10 results, $11 sources, $12 routes, $13 legs, $14 online levels, $15 fee notes; ascending
+INSERT INTO procedure (code, version, name, sector, level, term, terms, fees, components, result, source, route, legs,
+                       online_level, fee_note, search)
 SELECT given.*, lower(unaccent(given.name || ' ' || given.code || ' ' || given.sector))
   FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[], $8::jsonb[],
-              $9::int[], $10::text[], $11::text[])
-       AS given (code, version, name, sector, level, term, terms, fees, components, result, source)
+              $9::int[], $10::text[], $11::text[], $12::text[], $13::jsonb[], $14::smallint[], $15::text[])
+       AS given (code, version, name, sector, level, term, terms, fees, components, result, source, route, legs,
+                 online_level, fee_note)
 ON CONFLICT (code) DO UPDATE
    SET version = excluded.version, name = excluded.name, sector = excluded.sector, level = excluded.level,
        term = excluded.term, terms = excluded.terms, fees = excluded.fees, components = excluded.components,
-       result = excluded.result, source = excluded.source, search = excluded.search;
+       result = excluded.result, source = excluded.source, route = excluded.route, legs = excluded.legs,
+       online_level = excluded.online_level, fee_note = excluded.fee_note, search = excluded.search;
 
 -- name: found_procedures
 -- Procedures that hold every word asked for, with or without tone marks and case; what holds them in one piece comes first. $1 words, $2 sector or NULL, $3 skip, $4 count
-SELECT code, version, name, sector, level, term, terms, fees, components, result, source,
-       count(*) OVER () AS total
+SELECT code, version, name, sector, level, term, terms, fees, components, result, source, route, legs, online_level,
+       fee_note, count(*) OVER () AS total
   FROM procedure
  WHERE search LIKE ALL (SELECT '%' || lower(unaccent(regexp_replace(word, '([\\%_])', '\\\1', 'g'))) || '%'
                           FROM unnest($1::text[]) AS asked (word))
@@ -29,6 +33,20 @@ OFFSET $3 LIMIT $4;
 -- name: sectors
 -- Every sector with the number of its procedures.
 SELECT sector, count(*)::int AS procedures FROM procedure GROUP BY sector ORDER BY sector COLLATE "vi-x-icu";
+
+-- name: count_procedures
+-- How many procedures there are.
+SELECT count(*)::int FROM procedure;
+
+-- name: routes
+-- Lengths of the copies of some routes.   $1 codes
+SELECT code, length FROM route WHERE code = ANY($1::text[]);
+
+-- name: save_routes
+-- Copies of routes; a lower version never replaces a higher one.   $1 codes, $2 versions, $3 lengths; ascending
+INSERT INTO route (code, version, length) SELECT * FROM unnest($1::text[], $2::int[], $3::int[])
+ON CONFLICT (code) DO UPDATE SET version = excluded.version, length = excluded.length
+ WHERE route.version < excluded.version;
 
 -- name: units
 -- Every version of the copies of units, newest first.

@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query
+from fastapi import Path as PathParameter
 
 from services.routing import handlers, store
-from services.routing.api.answers import journey_of, not_done, outcome_of, work_item
-from services.routing.api.forms import BulkForm, CalendarForm, Code, CommandForm, DossierId, UnitForm, command_of
+from services.routing.api.answers import (
+    journey_of,
+    not_done,
+    not_published,
+    officer_shown,
+    outcome_of,
+    route_shown,
+    unit_of,
+    work_item,
+)
+from services.routing.api.forms import (
+    BulkForm,
+    CalendarForm,
+    Code,
+    CommandForm,
+    Day,
+    DossierId,
+    Officer,
+    OfficerForm,
+    RouteForm,
+    UnitForm,
+    command_of,
+    officer_of,
+    route_of,
+)
 from services.routing.handlers import Calendars, NotDone, NotPublished
 from shared import telemetry
 from shared.access import Action, Actor
 from shared.calendar import CalendarError
+from shared.events import StageRole
 from shared.http.actor import actor_of, demand
 from shared.http.commands import idempotency_key
 from shared.http.problems import Problem, RefusedError
@@ -28,7 +53,13 @@ _ONE_PICTURE: Final[dict[str, Any]] = {"isolation": "repeatable_read", "readonly
 def router(database: Database, calendars: Calendars) -> APIRouter:
     """Routing's routes."""
     routes = APIRouter(prefix="/routing", tags=["routing"])
+    _published_routes(routes, database)
+    _officer_routes(routes, database)
+    _dossier_routes(routes, database, calendars)
+    return routes
 
+
+def _published_routes(routes: APIRouter, database: Database) -> None:
     @routes.put("/calendars/{code}")
     async def put_calendar(who: ActorHere, code: Code, form: CalendarForm) -> dict[str, int]:
         """Publish a calendar; the same data again keeps its version."""
@@ -65,44 +96,61 @@ def router(database: Database, calendars: Calendars) -> APIRouter:
             head=form.head,
         )
         if isinstance(published, NotPublished):
-            raise RefusedError(
-                Problem(
-                    422,
-                    "bad-unit",
-                    "The unit cannot be published so",
-                    published.detail,
-                    published.do,
-                    f"/{published.field}",
-                )
-            )
+            raise RefusedError(not_published(published, "bad-unit", "The unit cannot be published so"))
         return {"version": published.version}
 
     @routes.get("/units")
     async def get_units() -> dict[str, Any]:
-        """Every unit in its newest version."""
-        async with database.pool.acquire() as connection:
+        """Every unit in its newest version, with its heads over time."""
+        async with database.pool.acquire() as connection, connection.transaction(**_ONE_PICTURE):
             found = await store.units(connection)
-        return {
-            "units": [
-                {
-                    "code": one.code,
-                    "version": one.version,
-                    "name": one.name,
-                    "level": one.level,
-                    "parent": one.parent,
-                    "calendar": one.calendar,
-                    "valid_from": one.valid_from,
-                    "valid_to": one.valid_to,
-                }
-                for one in (versions[0] for versions in found.values())
-            ]
-        }
+            heads = await store.heads(connection)
+        return {"units": [unit_of(versions[0], heads.get(code, ())) for code, versions in found.items()]}
 
+    @routes.put("/routes/{code}")
+    async def put_route(who: ActorHere, code: Code, form: RouteForm) -> dict[str, int]:
+        """Publish a route; the same content again keeps its version, and dossiers in flight keep theirs."""
+        demand(who, Action.PUBLISH_ROUTE, None)
+        published = await handlers.publish_route(database, who, route_of(code, form))
+        if isinstance(published, NotPublished):
+            raise RefusedError(not_published(published, "bad-route", "The route cannot be published so"))
+        return {"version": published.version}
+
+    @routes.get("/routes")
+    async def get_routes() -> dict[str, Any]:
+        """Every route in its newest version."""
+        async with database.pool.acquire() as connection:
+            found = await store.routes(connection)
+        return {"routes": [route_shown(versions[0]) for versions in found.values()]}
+
+
+def _officer_routes(routes: APIRouter, database: Database) -> None:
+    @routes.put("/officers/{id}")
+    async def put_officer(
+        who: ActorHere, ident: Annotated[Officer, PathParameter(alias="id")], form: OfficerForm
+    ) -> dict[str, int]:
+        """Appoint an officer (a pseudonym, never a name); the same content again keeps its version."""
+        demand(who, Action.APPOINT_OFFICER, None)
+        published = await handlers.appoint_officer(database, officer_of(ident, form))
+        if isinstance(published, NotPublished):
+            raise RefusedError(not_published(published, "bad-officer", "The officer cannot be appointed so"))
+        return {"version": published.version}
+
+    @routes.get("/officers")
+    async def get_officers(who: ActorHere, unit: Code | None = None, on: Day | None = None) -> dict[str, Any]:
+        """Officers of a unit (or of all), as appointed on a day; without a day, everybody in the newest version."""
+        demand(who, Action.READ_OFFICERS, unit)
+        async with database.pool.acquire() as connection:
+            found = await store.officers(connection, unit, on)
+        return {"officers": [officer_shown(one) for one in found]}
+
+
+def _dossier_routes(routes: APIRouter, database: Database, calendars: Calendars) -> None:
     @routes.get("/worklist")
     async def get_worklist(
         who: ActorHere,
         unit: Code,
-        role: Literal["desk", "officer", "specialist"] | None = None,
+        role: StageRole | None = None,
         after: Annotated[str | None, Query(max_length=100)] = None,
         count: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> dict[str, Any]:
@@ -154,8 +202,6 @@ def router(database: Database, calendars: Calendars) -> APIRouter:
                 for command, outcome in zip(commands, outcomes, strict=True)
             ]
         }
-
-    return routes
 
 
 def _place(after: str | None) -> tuple[datetime, str] | None:

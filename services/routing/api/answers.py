@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from services.routing import values
-from services.routing.handlers import Done, NotDone
+from services.routing.handlers import Done, NotDone, NotPublished
+from shared.calendar import PER_DAY
 from shared.http.commands import IDEMPOTENCY_KEY
 from shared.http.problems import Problem
 
@@ -47,6 +48,63 @@ def not_done(outcome: NotDone) -> Problem:
         more["reason"] = outcome.reason
     name, title = outcome.code.replace("_", "-"), _TITLE[outcome.code]
     return Problem(_STATUS[outcome.code], name, title, title, outcome.do, _FIELD.get(outcome.code), more)
+
+
+def unit_of(one: values.Unit, heads: tuple[values.Head, ...]) -> dict[str, Any]:
+    """A unit with its heads over time."""
+    return {
+        "code": one.code,
+        "version": one.version,
+        "name": one.name,
+        "level": one.level,
+        "parent": one.parent,
+        "calendar": one.calendar,
+        "valid_from": one.valid_from,
+        "valid_to": one.valid_to,
+        "heads": [
+            {"officer": head.officer, "valid_from": head.valid_from, "valid_to": head.valid_to} for head in heads
+        ],
+    }
+
+
+def officer_shown(one: values.Officer) -> dict[str, Any]:
+    """An officer's appointment."""
+    return {
+        "id": one.id,
+        "version": one.version,
+        "unit": one.unit,
+        "roles": [role.value for role in one.roles],
+        "sectors": list(one.sectors),
+        "valid_from": one.valid_from,
+        "valid_to": one.valid_to,
+    }
+
+
+def route_shown(one: values.Route) -> dict[str, Any]:
+    """A route with its stages; ``days`` is what they take together, in calendar days (None: shares of the term)."""
+    return {
+        "code": one.code,
+        "version": one.version,
+        "level": one.level,
+        "days": one.length / PER_DAY if one.length else None,
+        "stages": [
+            {
+                "name": stage.name,
+                "kind": stage.kind,
+                "place": stage.place,
+                "unit": stage.unit,
+                "role": stage.role,
+                "share": stage.share,
+                "budget": {"value": stage.budget.quarters / 4, "unit": stage.budget.unit} if stage.budget else None,
+            }
+            for stage in one.stages
+        ],
+    }
+
+
+def not_published(refused: NotPublished, name: str, title: str) -> Problem:
+    """Why something cannot be published, and what to do."""
+    return Problem(422, name, title, refused.detail, refused.do, f"/{refused.field}")
 
 
 def work_item(one: values.WorkItem) -> dict[str, Any]:

@@ -10,8 +10,11 @@ from pydantic_core import PydanticCustomError
 
 from services.routing import values
 from services.routing.values import Command
+from shared.calendar import TermUnit
+from shared.events import StageRole
 from shared.http.commands import digest_of
 from shared.http.fields import BusinessTime, Form, ShortText
+from shared.http.problems import Problem, RefusedError
 
 Code = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9._-]+$")]
 Officer = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
@@ -50,6 +53,16 @@ class UnitForm(Form):
     valid_from: Day
     valid_to: Day | None = None
     head: Officer | None = None
+
+
+class OfficerForm(Form):
+    """An appointment as of a day: at which unit, in which roles, for which sectors (none: every one)."""
+
+    unit: Code
+    roles: Annotated[tuple[StageRole, ...], Field(min_length=1, max_length=4)]
+    sectors: Annotated[tuple[ShortText, ...], Field(max_length=100)] = ()
+    valid_from: Day
+    valid_to: Day | None = None
 
 
 class HandOver(Form):
@@ -127,6 +140,74 @@ class BulkForm(Form):
     """At most 500 commands, carried out in their order in one transaction; each has its own outcome."""
 
     commands: Annotated[tuple[BulkCommand, ...], Field(min_length=1, max_length=500)]
+
+
+class BudgetForm(Form):
+    """A stage's own time; quarters of a day or of an hour may be given."""
+
+    value: Annotated[float, Field(ge=0, le=3650, multiple_of=0.25)]
+    unit: TermUnit
+
+
+class StageForm(Form):
+    """A step of a route: where, who, and how long (a share of the term, or a budget of its own)."""
+
+    name: Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[a-z0-9_]+$")]
+    kind: values.StageKind = "work"
+    place: values.Place
+    unit: Code | None = None
+    role: StageRole | None = None
+    share: Annotated[int, Field(ge=0, le=1000)] = 0
+    budget: BudgetForm | None = None
+
+
+class RouteForm(Form):
+    """The stages that procedures pass through, in order. ``level``: of those that take it when they name none."""
+
+    level: Literal["commune", "town", "province"] | None = None
+    stages: Annotated[tuple[StageForm, ...], Field(min_length=1, max_length=30)]
+
+
+def route_of(code: str, form: RouteForm) -> values.Route:
+    """The route that a form asks for. RefusedError for a budget that is none."""
+    stages = tuple(
+        values.Stage(
+            one.name,
+            one.place,
+            one.role,
+            one.share,
+            _budget(number, one.budget) if one.budget else None,
+            one.unit,
+            one.kind,
+        )
+        for number, one in enumerate(form.stages)
+    )
+    return values.Route(code, form.level, stages, 0)
+
+
+def _budget(number: int, form: BudgetForm) -> values.Budget:
+    quarters = int(form.value * 4)
+    whole_only = form.unit is TermUnit.CALENDAR_DAY and quarters % 4
+    if whole_only or (form.unit is TermUnit.SAME_DAY) != (quarters == 0):
+        detail = "a calendar day is not divided, a same-day budget has the value 0, and any other more"
+        field = f"/stages/{number}/budget/value"
+        raise RefusedError(
+            Problem(422, "bad-budget", "The budget is not acceptable", detail, "correct the budget", field)
+        )
+    return values.Budget(quarters, form.unit)
+
+
+def officer_of(ident: str, form: OfficerForm) -> values.Officer:
+    """The appointment that a form asks for, its roles and sectors in one order."""
+    return values.Officer(
+        ident,
+        0,
+        form.unit,
+        tuple(role for role in StageRole if role in form.roles),
+        tuple(sorted(set(form.sectors))),
+        form.valid_from,
+        form.valid_to,
+    )
 
 
 def command_of(ident: str, dossier: str, form: CommandForm) -> Command:

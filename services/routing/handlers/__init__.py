@@ -8,10 +8,17 @@ from typing import Final
 from services.routing import store
 from services.routing.handlers.commands import Done, NotDone, act
 from services.routing.handlers.known import Calendars, calendars_of, known_for
-from services.routing.handlers.publishing import NotPublished, Published, publish_calendar, publish_unit
+from services.routing.handlers.publishing import (
+    Published,
+    appoint_officer,
+    publish_calendar,
+    publish_route,
+    publish_unit,
+)
 from services.routing.handlers.timers import fire_timers
 from services.routing.rules import journey as rules
-from services.routing.values import Journey, Known
+from services.routing.rules.routes import shortest
+from services.routing.values import Journey, Known, NotPublished, Procedure
 from shared import journal
 from shared.bus import Hearer, Hears, Waiting, decide_all
 from shared.envelope import Heard
@@ -27,9 +34,11 @@ __all__ = [
     "NotPublished",
     "Published",
     "act",
+    "appoint_officer",
     "fire_timers",
     "hearer",
     "publish_calendar",
+    "publish_route",
     "publish_unit",
 ]
 
@@ -61,7 +70,9 @@ async def hear(
 
 async def _keep_procedures(tx: Transaction, events: Sequence[Heard]) -> None:
     given = {
-        one.event.code: (one.version, one.event.level) for one in events if isinstance(one.event, ProcedurePublished)
+        one.event.code: Procedure(one.version, one.event.level, one.event.route, shortest(one.event))
+        for one in events
+        if isinstance(one.event, ProcedurePublished)
     }
     if given:
         await store.save_procedures(tx, given)

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from services.routing import store
 from services.routing.handlers.known import Calendars, calendars_of, known_for
 from services.routing.rules import acting
-from services.routing.values import Command, Journey, Known, RecordStep, Refused
+from services.routing.rules.officers import not_theirs
+from services.routing.values import Command, HandOver, Journey, Known, NotTheirs, Officer, RecordStep, Refused
 from shared import journal, telemetry
 from shared.access import Action as May
 from shared.access import Actor, Allowed, Role, can
@@ -56,7 +57,8 @@ async def _act(
     answered = await journal.answers(tx, [CommandKey(one.dossier, one.id) for one in commands])
     journeys = await store.journeys(tx, locked)
     known = await known_for(tx, calendars, calendars_of(journeys.values()))
-    desk = _Desk(tx, actor, now, known, locked, journeys, answered)
+    officers = await store.officers_of(tx, _named(actor, commands))
+    desk = _Desk(tx, actor, now, known, locked, journeys, answered, officers)
     outcomes = [await desk.carry_out(command, trace) for command, trace in zip(commands, traces, strict=True)]
     await journal.announce(tx, Service.ROUTING, locked, desk.sayings)
     await store.save_journeys(tx, desk.changed.values())
@@ -75,6 +77,7 @@ class _Desk:
     locked: dict[str, Stream]
     journeys: dict[str, Journey]
     answered: dict[CommandKey, Answer]
+    officers: dict[str, tuple[Officer, ...]]
     changed: dict[str, Journey] = field(default_factory=dict)
     sayings: list[Saying] = field(default_factory=list)
     answers: dict[CommandKey, Answer] = field(default_factory=dict)
@@ -95,6 +98,9 @@ class _Desk:
         decided = acting.carry_out(journey, command.action, at, self.known)
         if isinstance(decided, Refused):
             return NotDone("refused", decided.do, decided.code, self._version(command.dossier))
+        unfit = self._unfit(decided.state.officer, decided.state, at) if decided.state.run != journey.run else None
+        if unfit is not None:
+            return NotDone("refused", unfit.do, "receiver_not_there", self._version(command.dossier))
         self._keep(decided, at, trace)
         answer = {
             "dossier": command.dossier,
@@ -112,6 +118,10 @@ class _Desk:
         denied = _denied(self.actor, command, journey)
         if denied is not None:
             return denied
+        if not isinstance(command.action, RecordStep):
+            unfit = self._unfit(self.actor.id, journey, max(self.now, journey.last_at))
+            if unfit is not None:
+                return NotDone("denied", unfit.do)
         version = self._version(command.dossier)
         if command.seen is None:
             if isinstance(command.action, RecordStep):
@@ -121,6 +131,13 @@ class _Desk:
             return None
         since = tuple(await journal.said_since(self.tx, command.dossier, command.seen))
         return NotDone("stale", "look at what happened since, then decide again", version=version, since=since)
+
+    def _unfit(self, officer: str | None, journey: Journey, at: datetime) -> NotTheirs | None:
+        """Why an officer who is known here may not hold the journey's stage at an instant."""
+        versions = self.officers.get(officer, ()) if officer is not None else ()
+        if not versions:
+            return None
+        return not_theirs(versions, journey.unit, journey.role, self.known.calendar_of(journey).day_of(at))
 
     def _version(self, dossier: str) -> int:
         return self.locked[dossier].version + self.said.get(dossier, 0)
@@ -146,6 +163,12 @@ def _span_name(command: Command) -> str:
     """`HandOver` is "carry out hand over"."""
     words = "".join(f" {sign.lower()}" if sign.isupper() else sign for sign in type(command.action).__name__)
     return f"carry out{words}"
+
+
+def _named(actor: Actor, commands: Sequence[Command]) -> set[str]:
+    """Who acts, and to whom dossiers are handed."""
+    receivers = {one.action.officer for one in commands if isinstance(one.action, HandOver)}
+    return {actor.id} | {officer for officer in receivers if officer is not None}
 
 
 def _denied(actor: Actor, command: Command, journey: Journey) -> NotDone | None:

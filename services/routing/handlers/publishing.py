@@ -7,12 +7,13 @@ from datetime import date
 from typing import Any
 
 from services.routing import store
-from services.routing.values import Level, Unit
+from services.routing.rules.routes import wrong_with
+from services.routing.values import Level, NotPublished, Officer, Route, Unit
 from shared import journal
 from shared.access import Actor
 from shared.calendar import CalendarError, from_data, to_data
 from shared.envelope import LARGEST_BODY
-from shared.events import CalendarPublished, Service, UnitPublished
+from shared.events import CalendarPublished, RoutePublished, Service, UnitPublished
 from shared.journal import Saying, Stream
 from shared.store import Database, Transaction
 
@@ -22,15 +23,6 @@ class Published:
     """A version took effect; the same content again keeps the version that there was."""
 
     version: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotPublished:
-    """A field that contradicts what there is, and what to do."""
-
-    field: str
-    detail: str
-    do: str
 
 
 async def publish_calendar(database: Database, code: str, data: dict[str, Any], actor: Actor) -> Published:
@@ -94,6 +86,47 @@ async def publish_unit(
         return Published(version + 1)
 
 
+async def publish_route(database: Database, actor: Actor, route: Route) -> Published | NotPublished:
+    """Publish a route's next version (``route.version`` is not looked at); dossiers in flight keep theirs."""
+    subject = f"route:{route.code}"
+    async with database.transaction() as tx:
+        routes = await store.routes(tx)
+        others = [versions[0] for code, versions in routes.items() if code != route.code]
+        terms = await store.procedures_on(tx, route.code, route.level)
+        wrong = wrong_with(route, await store.units(tx), others, terms)
+        if wrong is not None:
+            return wrong
+        locked = await journal.lock(tx, [subject])
+        # Those that a migration brought were never spoken of: what is in the table counts, not the stream.
+        there = (await store.routes(tx)).get(route.code, ())
+        newest = there[0].version if there else 0
+        if there and there[0] == replace(route, version=newest):
+            return Published(newest)
+        await store.save_route(tx, replace(route, version=newest + 1))
+        said = RoutePublished(code=route.code, level=route.level, length=route.length)
+        await _announce_one(tx, locked, subject, said, actor)
+        return Published(newest + 1)
+
+
+async def appoint_officer(database: Database, officer: Officer) -> Published | NotPublished:
+    """Keep an officer's next version (``officer.version`` is not looked at); the unit must exist.
+
+    Nobody outside routing needs to know yet, so nothing is announced.
+    """
+    if officer.valid_to is not None and officer.valid_to < officer.valid_from:
+        return NotPublished("valid_to", "the appointment would end before it begins", "give a later day, or none")
+    async with database.transaction() as tx:
+        if officer.unit not in await store.units(tx):
+            return NotPublished("unit", "the unit is not known", "publish the unit first")
+        await store.lock_officer(tx, officer.id)
+        versions = (await store.officers_of(tx, [officer.id])).get(officer.id, ())
+        newest = versions[0].version if versions else 0
+        if versions and versions[0] == replace(officer, version=newest):
+            return Published(newest)
+        await store.save_officer(tx, replace(officer, version=newest + 1))
+        return Published(newest + 1)
+
+
 async def _wrong_with(tx: Transaction, unit: Unit) -> NotPublished | None:
     if unit.valid_to is not None and unit.valid_to < unit.valid_from:
         return NotPublished("valid_to", "the unit would end before it begins", "give a later day, or none")
@@ -110,7 +143,7 @@ async def _announce_one(
     tx: Transaction,
     locked: dict[str, Stream],
     subject: str,
-    event: CalendarPublished | UnitPublished,
+    event: CalendarPublished | UnitPublished | RoutePublished,
     actor: Actor,
 ) -> None:
     saying = Saying(subject, event, await journal.instant(tx), actor=actor.id)

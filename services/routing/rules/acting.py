@@ -51,7 +51,7 @@ def carry_out(journey: Journey, action: Action, now: datetime, known: Known) -> 
     if isinstance(action, Resume):
         if journey.state != "paused":
             return Refused("not_paused", "the clock is running: there is nothing to resume")
-        return resume(journey, now, calendar)
+        return _resume(journey, now, known, calendar)
     if journey.state == "paused":
         return Refused("paused", "the clock stands: resume the dossier first")
     return _move(journey, action, now, known, calendar)
@@ -60,8 +60,11 @@ def carry_out(journey: Journey, action: Action, now: datetime, known: Known) -> 
 def _move(
     journey: Journey, action: Action, now: datetime, known: Known, calendar: WorkingCalendar
 ) -> Decided[Journey] | Refused:
-    route = next(one for one in known.routes.values() if one.code == journey.route)
+    route = known.route_of(journey)
     is_last = journey.stage_number == len(route.stages) - 1
+    unfit = _unfit_for_posting(journey, route, action, now, calendar)
+    if unfit is not None:
+        return unfit
     match action:
         case HandOver(officer):
             if is_last:
@@ -70,7 +73,7 @@ def _move(
         case SendBack(reason):
             if journey.stage_number == 0:
                 return Refused("first_stage", "this is the first stage: ask the citizen for a supplement instead")
-            return _hand_over(journey, route, journey.stage_number - 1, now, known, reason=reason)
+            return _hand_over(journey, route, _work_before(route, journey.stage_number), now, known, reason=reason)
         case RequestSupplement(components, reason):
             standing = replace(pause(journey, now, "supplement", calendar), supplements=journey.supplements + 1)
             said = SupplementRequested(run=journey.run, nth=standing.supplements, components=components, reason=reason)
@@ -84,6 +87,35 @@ def _move(
             return _finish(journey, now, calendar)
         case _:
             raise AssertionError("resume and recorded steps were dealt with before")
+
+
+def _unfit_for_posting(
+    journey: Journey, route: Route, action: Action, now: datetime, calendar: WorkingCalendar
+) -> Refused | None:
+    """During a public posting nobody acts, save to take it back; it ends by itself, at its fixed end."""
+    if route.stages[journey.stage_number].kind != "posting" or isinstance(action, SendBack):
+        return None
+    if isinstance(action, HandOver) and now >= journey.stage_due:
+        return None
+    until = calendar.local(journey.stage_due)
+    return Refused(
+        "posting", f"the public posting runs until {until:%Y-%m-%d %H:%M}: it ends by itself, or send it back"
+    )
+
+
+def _work_before(route: Route, number: int) -> int:
+    """The last stage before this one at which somebody works. A route begins with work."""
+    return next(before for before in range(number - 1, -1, -1) if route.stages[before].kind == "work")
+
+
+def _resume(journey: Journey, now: datetime, known: Known, calendar: WorkingCalendar) -> Decided[Journey]:
+    """What the clock waited for has come. A stage that was nothing but this wait is over with it."""
+    resumed = resume(journey, now, calendar)
+    route = known.route_of(journey)
+    if route.stages[journey.stage_number].kind != "citizen":
+        return resumed
+    following = _hand_over(resumed.state, route, journey.stage_number + 1, now, known)
+    return Decided(following.state, resumed.say + following.say)
 
 
 def _end_stage(journey: Journey, now: datetime) -> Journey:
@@ -110,7 +142,8 @@ def _hand_over(
         giver_officer=journey.officer,
         receiver=receiver.unit,
         receiver_officer=officer,
-        late=deadline.late(calendar, journey.stage_due, now),
+        # Nobody can be late with a posting, nor with what the citizen was waited for.
+        late=route.stages[journey.stage_number].kind == "work" and deadline.late(calendar, journey.stage_due, now),
         back=reason is not None,
         reason=reason,
     )
@@ -175,6 +208,8 @@ def fire(journey: Journey, timer: Timer, now: datetime, known: Known) -> Decided
         return Unchanged()
     if timer.scope is Scope.STAGE and timer.run != journey.run:
         return Unchanged()
+    if timer.rung == "over":
+        return _hand_over(journey, known.route_of(journey), journey.stage_number + 1, now, known)
     calendar = known.calendar_of(journey)
     rung = deadline.rung_of(journey, calendar, timer, now)
     said = _SAID_OF[rung](

@@ -9,8 +9,18 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.routing.values import Entry, Journey, Rung, Timer
-from shared.calendar import WorkingCalendar, due_with_credit, instant_of, is_late, ticks, ticks_of
+from services.routing.values import Budget, Entry, Journey, Rung, Timer
+from shared.calendar import (
+    Term,
+    TermUnit,
+    WorkingCalendar,
+    due_of_term,
+    due_with_credit,
+    instant_of,
+    is_late,
+    ticks,
+    ticks_of,
+)
 from shared.events import Scope
 
 NEAR_OF_DOSSIER: Final = timedelta(hours=8)
@@ -51,16 +61,18 @@ def stage_start(
     due: datetime,
     share: int,
     shares: int,
+    own: int | None = None,
 ) -> StageStart:
     """`stage_budget`, `stage_due` and the near rungs of both clocks in one reckoning on the calendar.
 
     Every dossier goes through here: four questions share the places of three instants, at a third of the cost of
-    asking one by one. A property test holds the answers equal. ``due`` is the dossier's.
+    asking one by one. A property test holds the answers equal. ``due`` is the dossier's; ``own``: the budget, where it
+    is no share of the term.
     """
     start, end = ticks(at), ticks(promise)
     here, there = calendar.place_of(start), calendar.place_of(end)
     begun = here if received is at else calendar.place_of(ticks(received))
-    budget = max(0, (there - begun) // _SECOND) * share // shares // 60
+    budget = max(0, (there - begun) // _SECOND) * share // shares // 60 if own is None else own
     due_place = here + budget * _MINUTE
     dossier_place = there if due is promise else calendar.place_of(ticks(due))
     return StageStart(
@@ -69,6 +81,27 @@ def stage_start(
         instant_of(calendar.latest_at(due_place - budget * _MINUTE // _NEAR_OF_STAGE)) if budget else instant_of(start),
         instant_of(calendar.latest_at(dossier_place - _NEAR_OF_DOSSIER)),
     )
+
+
+def own_budget(calendar: WorkingCalendar, started: datetime, budget: Budget) -> int:
+    """The working minutes of a stage that has a term of its own, from its start, rounded down.
+
+    Whole days count dates, as every term does (the day of the start is not counted; it is due at a close of office
+    hours). Quarters of a working day are working time: that part of the hours of the next working day.
+    """
+    whole, rest = divmod(budget.quarters, 4)
+    if budget.unit is TermUnit.HOUR:
+        return budget.quarters * 15
+    if rest:
+        day = calendar.nth_working_day(calendar.day_of(started), 1)
+        worked = sum(_minutes(closes) - _minutes(opens) for opens, closes in calendar.hours_on(day))
+        return worked * budget.quarters // 4
+    due = due_of_term(calendar, started, Term(whole, budget.unit))
+    return max(0, int(calendar.working_time(started, due).total_seconds())) // 60
+
+
+def _minutes(clock: time) -> int:
+    return clock.hour * 60 + clock.minute
 
 
 def stage_due(calendar: WorkingCalendar, started: datetime, budget_minutes: int, credit: timedelta) -> datetime:
@@ -170,7 +203,7 @@ def following_timer(journey: Journey, calendar: WorkingCalendar, fired: Timer, s
             return Timer(fired.scope, fired.run, "reached", fired.generation, due)
         case "reached":
             return Timer(fired.scope, fired.run, "passed", fired.generation, passed_at(calendar, due))
-        case "passed":
+        case "passed" | "over":
             return None
 
 

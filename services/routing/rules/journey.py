@@ -17,6 +17,7 @@ from services.routing.values import (
     Journey,
     Known,
     Route,
+    Stage,
     Timer,
     Unit,
     Unsaved,
@@ -28,6 +29,7 @@ from shared.events import (
     DossierReceived,
     DossierResumed,
     DossierWithdrawn,
+    FeeRequested,
     Scope,
     StageStarted,
 )
@@ -40,10 +42,10 @@ _NEW: Final = Unsaved(is_new=True)
 
 
 def begin(journey: Journey | None, heard: Heard, known: Known) -> Decision[Journey]:
-    """A dossier came in: it starts on the route of its procedure's level, at the unit that received it.
+    """A dossier came in: it starts on the route of its procedure, or of its level, at the unit that received it.
 
-    Waits when the procedure, the unit or the calendar is not known here in the version that the event names. A
-    replayed dossier begins without a stage: its record names the first.
+    Waits when the procedure, its route, the unit or the calendar is not known here in the version that the event names.
+    A replayed dossier begins without a stage: its record names the first.
     """
     event = heard.event
     assert isinstance(event, DossierReceived)
@@ -59,18 +61,21 @@ def begin(journey: Journey | None, heard: Heard, known: Known) -> Decision[Journ
     if procedure is None or procedure.version < event.procedure_version:
         return WaitsFor(f"procedure:{event.procedure}")
     if unit.level == "replay":
-        return Decided(_fresh(heard, event, unit, AS_RECORDED))
-    route = known.routes.get(procedure.level) or known.routes["commune"]
-    return start_stage(_fresh(heard, event, unit, route.code), route, 0, heard.time, known, calendar)
+        return Decided(_fresh(heard, event, unit, AS_RECORDED, 0))
+    route = known.route_for(procedure)
+    if route is None:
+        return WaitsFor(f"route:{procedure.route}")
+    return start_stage(_fresh(heard, event, unit, route.code, route.version), route, 0, heard.time, known, calendar)
 
 
-def _fresh(heard: Heard, event: DossierReceived, unit: Unit, route: str) -> Journey:
+def _fresh(heard: Heard, event: DossierReceived, unit: Unit, route: str, route_version: int) -> Journey:
     # In UTC, as everything that a store gives: an offset of pydantic's own is asked again by whoever reckons with it.
     promise = event.promise.astimezone(UTC)
     return Journey(
         dossier=heard.subject,
         procedure=event.procedure,
         route=route,
+        route_version=route_version,
         receiving_unit=unit.code,
         calendar=event.calendar,
         calendar_version=event.calendar_version,
@@ -123,11 +128,15 @@ def start_stage(
         due=journey.due,
         share=stage.share,
         shares=sum([one.share for one in route.stages]),
+        own=_own_budget(stage, at, calendar),
     )
     run = journey.run + 1
-    unit = _place(journey, stage.place, known, calendar, at)
+    unit = stage.unit or _place(journey, stage.place, known, calendar, at)
     entry = Entry(journey.entries + 1, "started", run, at, stage.name, unit, officer, start.budget_minutes * 60)
-    clocks, timers = _clocks_of_start(journey, calendar, at, run, start)
+    if stage.kind == "posting":
+        clocks, timers = _clock_of_posting(journey, run, start.due)
+    else:
+        clocks, timers = _clocks_of_start(journey, calendar, at, run, start)
     started = replace(
         journey,
         stage=stage.name,
@@ -144,7 +153,29 @@ def start_stage(
         last_at=max(journey.last_at, at),
         unsaved=journey.unsaved.with_clocks(clocks, timers, entry),
     )
+    if stage.kind == "citizen":
+        return _wait_for_citizen(started, at, calendar)
     return Decided(started, (Say(said_start(started), at),))
+
+
+def _own_budget(stage: Stage, at: datetime, calendar: WorkingCalendar) -> int | None:
+    """The working minutes that a stage has of its own; None where it has a share of the term."""
+    if stage.kind == "citizen":
+        return 0
+    return deadline.own_budget(calendar, at, stage.budget) if stage.budget is not None else None
+
+
+def _clock_of_posting(journey: Journey, run: int, due: datetime) -> tuple[frozenset[Scope], tuple[Timer, ...]]:
+    """A posting has no deadline that anybody could miss: its only timer ends it. The dossier's own clock runs on."""
+    if journey.origin is not None:
+        return _NO_CLOCK, ()
+    return _STAGE_CLOCK, (Timer(Scope.STAGE, run, "over", journey.generation, due),)
+
+
+def _wait_for_citizen(started: Journey, at: datetime, calendar: WorkingCalendar) -> Decided[Journey]:
+    """The clock stands from the start of the stage on; what is to be paid stands on somebody else's notice."""
+    asked = FeeRequested(run=started.run, amount_vnd=0, reason="as_on_the_notice")
+    return Decided(pause(started, at, "fee", calendar), (Say(said_start(started), at), Say(asked, at)))
 
 
 def _clocks_of_start(

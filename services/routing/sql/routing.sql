@@ -12,6 +12,38 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 INSERT INTO unit_head (unit, officer, valid_from) VALUES ($1, $2, $3)
 ON CONFLICT (unit, valid_from) DO UPDATE SET officer = excluded.officer;
 
+-- name: heads
+-- Everybody who ever headed a unit, in order.
+SELECT unit, officer, valid_from, valid_to FROM unit_head ORDER BY unit, valid_from;
+
+-- name: end_heads
+-- A head ends on the day before the next one begins.   $1 unit
+UPDATE unit_head SET valid_to = next.starts - 1
+  FROM (SELECT unit, valid_from, lead(valid_from) OVER (PARTITION BY unit ORDER BY valid_from) AS starts
+          FROM unit_head WHERE unit = $1) AS next
+ WHERE unit_head.unit = next.unit AND unit_head.valid_from = next.valid_from
+   AND unit_head.valid_to IS DISTINCT FROM next.starts - 1;
+
+-- name: officers_of
+-- Every version of some officers, newest first.   $1 ids
+SELECT id, version, unit, roles, sectors, valid_from, valid_to FROM officer WHERE id = ANY($1::text[])
+ ORDER BY id, version DESC;
+
+-- name: officers
+-- Who is at a unit on a day: of each officer the newest version that holds by then.   $1 unit or NULL (any), $2 day or NULL (the newest version, whatever its days)
+SELECT id, version, unit, roles, sectors, valid_from, valid_to
+  FROM (SELECT DISTINCT ON (id) * FROM officer WHERE $2::date IS NULL OR valid_from <= $2 ORDER BY id, version DESC) AS one
+ WHERE ($1::text IS NULL OR unit = $1) AND ($2::date IS NULL OR valid_to IS NULL OR valid_to >= $2)
+ ORDER BY id;
+
+-- name: lock_officer
+-- Two who appoint one officer at once wait for each other until the transaction's end.   $1 id
+SELECT pg_advisory_xact_lock(hashtextextended('officer:' || $1, 0));
+
+-- name: save_officer
+-- A version of an officer.   $1 id, $2 version, $3 unit, $4 roles, $5 sectors, $6 valid from, $7 valid to
+INSERT INTO officer (id, version, unit, roles, sectors, valid_from, valid_to) VALUES ($1, $2, $3, $4, $5, $6, $7);
+
 -- name: calendar_versions
 -- Codes and latest versions of the calendars.
 SELECT code, max(version) AS version FROM calendar GROUP BY code;
@@ -28,21 +60,33 @@ INSERT INTO calendar (code, version, data) VALUES ($1, $2, $3);
 
 -- name: procedures
 -- What is known of some procedures.   $1 codes
-SELECT code, version, level FROM procedure WHERE code = ANY($1::text[]);
+SELECT code, version, level, route, length FROM procedure WHERE code = ANY($1::text[]);
+
+-- name: procedures_on
+-- Procedures that take a route, with the length of their shortest term: by its name, or by their level.   $1 route, $2 level or NULL
+SELECT code, length FROM procedure
+ WHERE length IS NOT NULL AND (route = $1 OR (route IS NULL AND level = $2)) ORDER BY length, code;
 
 -- name: save_procedures
--- intake's catalogue; a lower version never replaces a higher one.   $1 codes, $2 versions, $3 levels; ascending
-INSERT INTO procedure (code, version, level) SELECT * FROM unnest($1::text[], $2::int[], $3::text[])
-ON CONFLICT (code) DO UPDATE SET version = excluded.version, level = excluded.level
+-- intake's catalogue; a lower version never replaces a higher one. $1 codes, $2 versions, $3 levels, $4 routes, $5 lengths; ascending
+INSERT INTO procedure (code, version, level, route, length)
+SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::int[])
+ON CONFLICT (code) DO UPDATE SET version = excluded.version, level = excluded.level, route = excluded.route,
+       length = excluded.length
  WHERE procedure.version < excluded.version;
 
 -- name: routes
--- Every route.
-SELECT code, level, stages FROM route;
+-- Every version of every route, newest first.
+SELECT code, version, level, stages FROM route ORDER BY code, version DESC;
+
+-- name: save_route
+-- A version of a route.   $1 code, $2 version, $3 level or NULL, $4 stages
+INSERT INTO route (code, version, level, stages) VALUES ($1, $2, $3, $4);
 
 -- name: journeys
 -- The journeys of some dossiers.   $1 dossiers
-SELECT dossier, procedure, route, receiving_unit, calendar, calendar_version, origin, state, stage, stage_number, run, unit,
+SELECT dossier, procedure, route, route_version, receiving_unit, calendar, calendar_version, origin, state, stage,
+       stage_number, run, unit,
        role, officer, received, promise, credit_seconds, due, stage_started, stage_budget_minutes, stage_credit_seconds,
        stage_due, generation, paused_at, pause_reason, supplements, entries, last_at
   FROM journey WHERE dossier = ANY($1::text[]);

@@ -5,25 +5,72 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from asyncpg import Record
 
-from services.routing.values import Entry, Journey, Procedure, Route, Stage, Timer, Unit, WorkItem
+from services.routing.store.published import (
+    end_heads,
+    heads,
+    lock_officer,
+    officers,
+    officers_of,
+    routes,
+    save_head,
+    save_officer,
+    save_route,
+    save_unit,
+    units,
+)
+from services.routing.values import Entry, Journey, Procedure, Timer, WorkItem
 from shared.calendar import WorkingCalendar, from_data
 from shared.events import Scope, StageRole
 from shared.store import Migrations, Queries, Transaction
 
-MIGRATIONS: Final = Migrations("routing", Path(__file__).parent / "sql" / "migrations")
+__all__ = [
+    "MIGRATIONS",
+    "JourneysLostError",
+    "TimerDepth",
+    "calendar_versions",
+    "calendars",
+    "change_journeys",
+    "drop_timers",
+    "due_timers",
+    "end_heads",
+    "heads",
+    "journeys",
+    "ledger_of",
+    "lock_officer",
+    "officers",
+    "officers_of",
+    "procedures",
+    "procedures_on",
+    "routes",
+    "save_calendar",
+    "save_head",
+    "save_journeys",
+    "save_officer",
+    "save_procedures",
+    "save_route",
+    "save_unit",
+    "timer_depth",
+    "timers_of",
+    "units",
+    "version_of",
+    "worklist",
+]
 
-_sql = Queries(Path(__file__).parent / "sql")
+MIGRATIONS: Final = Migrations("routing", Path(__file__).parents[1] / "sql" / "migrations")
+
+_sql = Queries(Path(__file__).parents[1] / "sql")
 
 _JOURNEY_COLUMNS = (
     "dossier",
     "procedure",
     "route",
+    "route_version",
     "receiving_unit",
     "calendar",
     "calendar_version",
@@ -77,33 +124,7 @@ class TimerDepth:
     next_at: datetime | None
 
 
-# --- units, calendars, procedures, routes --------------------------------------------------------------------------
-
-
-async def units(tx: Transaction) -> dict[str, tuple[Unit, ...]]:
-    """Every version of every unit, newest first."""
-    found: dict[str, list[Unit]] = {}
-    for row in await tx.fetch(_sql["units"]):
-        found.setdefault(row["code"], []).append(Unit(**row))
-    return {code: tuple(versions) for code, versions in found.items()}
-
-
-async def save_unit(tx: Transaction, unit: Unit) -> None:
-    await tx.execute(
-        _sql["save_unit"],
-        unit.code,
-        unit.version,
-        unit.name,
-        unit.level,
-        unit.parent,
-        unit.calendar,
-        unit.valid_from,
-        unit.valid_to,
-    )
-
-
-async def save_head(tx: Transaction, unit: str, officer: str, since: date) -> None:
-    await tx.execute(_sql["save_head"], unit, officer, since)
+# --- calendars, procedures ----------------------------------------------------------------------------------------
 
 
 async def calendar_versions(tx: Transaction) -> dict[str, int]:
@@ -122,29 +143,24 @@ async def save_calendar(tx: Transaction, code: str, version: int, data: Mapping[
 
 async def procedures(tx: Transaction, codes: Iterable[str]) -> dict[str, Procedure]:
     rows = await tx.fetch(_sql["procedures"], sorted(set(codes)))
-    return {row["code"]: Procedure(row["version"], row["level"]) for row in rows}
+    return {row["code"]: Procedure(row["version"], row["level"], row["route"], row["length"]) for row in rows}
 
 
-async def save_procedures(tx: Transaction, given: Mapping[str, tuple[int, str]]) -> None:
+async def procedures_on(tx: Transaction, route: str, level: str | None) -> dict[str, int]:
+    """Length of the shortest term of each procedure that takes a route: by its name, or by the level."""
+    return {row["code"]: row["length"] for row in await tx.fetch(_sql["procedures_on"], route, level)}
+
+
+async def save_procedures(tx: Transaction, given: Mapping[str, Procedure]) -> None:
     codes = sorted(given)
     await tx.execute(
-        _sql["save_procedures"], codes, [given[code][0] for code in codes], [given[code][1] for code in codes]
+        _sql["save_procedures"],
+        codes,
+        [given[code].version for code in codes],
+        [given[code].level for code in codes],
+        [given[code].route for code in codes],
+        [given[code].length for code in codes],
     )
-
-
-async def routes(tx: Transaction) -> dict[str, Route]:
-    """Routes by the level of the procedures that take them."""
-    return {
-        row["level"]: Route(
-            row["code"],
-            row["level"],
-            tuple(
-                Stage(one["name"], one["place"], StageRole(one["role"]), one["share"])
-                for one in json.loads(row["stages"])
-            ),
-        )
-        for row in await tx.fetch(_sql["routes"])
-    }
 
 
 # --- journeys --------------------------------------------------------------------------------------------------------
@@ -156,6 +172,7 @@ async def journeys(tx: Transaction, dossiers: Iterable[str]) -> dict[str, Journe
             dossier=row["dossier"],
             procedure=row["procedure"],
             route=row["route"],
+            route_version=row["route_version"],
             receiving_unit=row["receiving_unit"],
             calendar=row["calendar"],
             calendar_version=row["calendar_version"],
@@ -317,6 +334,7 @@ def _row(one: Journey) -> tuple[Any, ...]:
         one.dossier,
         one.procedure,
         one.route,
+        one.route_version,
         one.receiving_unit,
         one.calendar,
         one.calendar_version,
