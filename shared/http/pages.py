@@ -156,43 +156,13 @@ class Pages:
         return instant.astimezone(self._zone)
 
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
 def two_languages(text: str) -> tuple[str, str]:
     """A sentence of the settings, "Vietnamese | English", in its two languages; the English may be missing."""
     vi, _, en = text.partition(" | ")
     return vi.strip(), en.strip()
 
 
-def _day(self, value: date) -> Markup:
-        day = self._local(value).date() if isinstance(value, datetime) else value
-        return Markup('<time datetime="{}">{}</time>').format(day.isoformat(), _day(day))
-
-    def _local(self, instant: datetime) -> datetime:
-        if instant.tzinfo is None:
-            raise ValueError("a time without an offset cannot be shown")
-        return instant.astimezone(self._zone)
-
-
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def two_languages(text: str) -> tuple[str, str]:
-    """A sentence of the settings, "Vietnamese | English", in its two languages; the English may be missing."""
-    vi, _, en = text.partition(" | ")
-    return vi.strip(), en.strip()
-
-
-_OTHER = ("Yêu cầu không được chấp nhận", "Xin xem lại nội dung đã gửi rồi gửi lại.")
-_FAILED = ("Hệ thống gặp lỗi", "Xin thử lại sau; nếu lỗi còn lặp lại, xin báo mã lỗi dưới đây cho cán bộ vận hành.")
-_SENTENCES = {
-    401: ("Chưa đăng nhập", "Xin đăng nhập rồi thử lại."),
-    403: ("Không có quyền thực hiện", "Việc này thuộc quyền của người hoặc đơn vị khác."),
-    404: ("Không tìm thấy", "Không có gì ở địa chỉ này. Xin kiểm tra lại địa chỉ hoặc mã hồ sơ."),
-    413: ("Nội dung gửi quá lớn", "Xin gửi ít hơn trong mỗi lần."),
-    503: ("Hệ thống đang bận", "Xin thử lại sau vài giây; nội dung đã được nhận trước đó không bị mất."),
-}
 
 
 def _day(day: date) -> str:

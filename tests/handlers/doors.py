@@ -45,7 +45,7 @@ A_ROUTE: dict[str, Any] = {
 }
 
 
-def intake_app(intake: Intake, figure: tuple[int, str] | None = None, banner: str | None = None) -> FastAPI:
+def intake_app(intake: Intake, figure: tuple[int, str] | None = None, banner: tuple[str, str] | None = None) -> FastAPI:
     """Intake as its main constructs it."""
     bus = Bus(intake_handlers.hearer(), intake.database, NO_BROKER)
     shell = Pages(_templates("intake"), "/intake", NAV, banner=banner)

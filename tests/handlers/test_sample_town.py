@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from deploy.launcher.errors import LaunchError
 from deploy.sample.publishing import publish
-from deploy.sample.says import BANNER
+from deploy.sample.says import BANNER_EN, BANNER_VI
 from deploy.sample.town import Town
 from deploy.speaking import Answer, Refusal, Speaker
 from tests.builders import TOWN, a_procedure
@@ -48,7 +48,7 @@ async def emptied(routing: Routing) -> None:
 async def test_beside_units_that_are_not_the_sample_s_nothing_is_loaded(intake: Intake, routing: Routing) -> None:
     before = await every_row(intake.database), await routing.everything()
 
-    async with at_one_door(intake_app(intake, banner=BANNER), routing_app(routing)) as services:
+    async with at_one_door(intake_app(intake, banner=(BANNER_VI, BANNER_EN)), routing_app(routing)) as services:
         with pytest.raises(LaunchError, match=f"the unit {TOWN} is there already.*LIENTHONG_SAMPLE=no"):
             await publish(services, Town(), at_once)
 
@@ -59,7 +59,7 @@ async def test_beside_dossiers_nothing_is_loaded(intake: Intake, routing: Routin
     await emptied(routing)
     await intake.receives()
 
-    async with at_one_door(intake_app(intake, banner=BANNER), routing_app(routing)) as services:
+    async with at_one_door(intake_app(intake, banner=(BANNER_VI, BANNER_EN)), routing_app(routing)) as services:
         with pytest.raises(LaunchError, match="1 dossiers"):
             await publish(services, Town(), at_once)
 
@@ -68,7 +68,7 @@ async def test_beside_a_catalogue_that_is_not_the_sample_s_nothing_is_loaded(int
     await emptied(routing)
     await intake.publishes(a_procedure("1.000001", version=0))
 
-    async with at_one_door(intake_app(intake, banner=BANNER), routing_app(routing)) as services:
+    async with at_one_door(intake_app(intake, banner=(BANNER_VI, BANNER_EN)), routing_app(routing)) as services:
         with pytest.raises(LaunchError, match=r"the procedure 1\.\d+"):
             await publish(services, Town(), at_once)
 
