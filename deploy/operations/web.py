@@ -26,6 +26,7 @@ from shared.http.body import CheckedBody
 from shared.http.health import LoopLag, health_router
 from shared.http.pages import Link, Pages
 from shared.http.problems import RESPONSES, Problem, RefusedError, say_problems
+from shared.version import release
 
 HOME: Final = Link("/operations/", "Tình trạng hệ thống", "operations")
 TRACES: Final = Link("/traces/", "Vết xử lý", "traces")
@@ -50,7 +51,7 @@ def make_app(addresses: Mapping[str, str], guard: Guard) -> FastAPI:
 
     app = FastAPI(
         title="Lienthong operations",
-        version="0.0.1",
+        version=release(),
         openapi_url="/operations/openapi.json",
         docs_url=None,
         redoc_url=None,

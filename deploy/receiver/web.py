@@ -20,6 +20,7 @@ from shared.access import Action, Actor
 from shared.http.actor import actor_of, believe_dev_actors, demand
 from shared.http.health import LoopLag, health_router
 from shared.http.problems import RESPONSES, Problem, RefusedError, say_problems
+from shared.version import release
 
 Operator = Annotated[Actor, Depends(actor_of)]
 Count = Annotated[int, Query(ge=1, le=500)]
@@ -46,7 +47,7 @@ def make_app(traces: Shelf, metrics: Shelf, logs: Shelf, *, dev_actor: bool) -> 
 
     app = FastAPI(
         title="Lienthong telemetry",
-        version="0.0.1",
+        version=release(),
         openapi_url="/telemetry/openapi.json",
         docs_url=None,
         redoc_url=None,
