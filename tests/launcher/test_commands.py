@@ -52,7 +52,7 @@ def test_a_wrong_setting_is_one_sentence_and_exit_code_1(elsewhere: dict[str, st
     told = cli.invoke(build(), ["up"], env={**elsewhere, "LIENTHONG_PORT": "door"})
 
     assert told.exit_code == 1
-    assert told.stderr == "✗ LIENTHONG_PORT is 'door': set it to a number from 1024 to 65525.\n"
+    assert told.stderr == "✗ LIENTHONG_PORT is 'door': set it to a number from 1024 to 65523.\n"
 
 
 def test_a_busy_port_is_one_sentence_and_nothing_is_left_behind(elsewhere: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -144,7 +144,7 @@ async def _write(
         left[where] -= 1
         dossier = _dossier(key.subject, asked.submission, decided, last[where] - left[where])
         dossiers.append(dossier)
-        sayings.append(replace(_saying(asked, decided, dossier, citizen), traceparent=traces[dossier.id]))
+        sayings.append(_saying(asked, decided, dossier, citizen, traces[dossier.id]))
         sealed = seal(key, BODY_DIGEST, asked.digest)
         answers[asked.key] = Answer(sealed.encode("ascii"), _answer(dossier, decided))
     await store.add_dossiers(tx, dossiers, citizens)
@@ -214,7 +214,7 @@ def _contact_given(citizen: Citizen, given: datetime) -> str:
     ).model_dump_json()
 
 
-def _saying(asked: Asked, decided: Accepted, dossier: Dossier, citizen: Citizen) -> Saying:
+def _saying(asked: Asked, decided: Accepted, dossier: Dossier, citizen: Citizen, trace: str | None) -> Saying:
     event = DossierReceived(
         code=dossier.code,
         procedure=dossier.procedure,
@@ -235,6 +235,7 @@ def _saying(asked: Asked, decided: Accepted, dossier: Dossier, citizen: Citizen)
         dossier.received,
         origin=dossier.origin,
         actor=asked.actor.id,
+        traceparent=trace,
     )
 
 
