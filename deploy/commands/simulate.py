@@ -218,7 +218,7 @@ def _of_shape(shape: str, text: str) -> Period | None:
     try:
         return period_of(text)
     except ValueError:
-    return None
+        return None
 
 
 def _only_history(rate: str | None, lasting: str | None) -> None:
