@@ -110,6 +110,12 @@ class Intake:
             *(heard(event, now, subject=dossier, version=number) for number, event in enumerate(events, version))
         )
 
+    async def is_told_at(self, dossier: str, time: datetime, *events: Event, version: int = 1) -> None:
+        """Routing says some things of a dossier, with a business time."""
+        await self.hears(
+            *(heard(event, time, subject=dossier, version=number) for number, event in enumerate(events, version))
+        )
+
     async def takes(
         self,
         dossier: str,
