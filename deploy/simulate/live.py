@@ -80,7 +80,7 @@ class Living:
     run: UUID = field(default_factory=uuid4)
     due: list[tuple[float, int, _Dossier | None]] = field(default_factory=list)
     order: count[int] = field(default_factory=count)
-    working: int = 0
+    numbers: count[int] = field(default_factory=count)
     stops: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -131,10 +131,11 @@ class Living:
                 wait = min(self.due[0][0] - time.monotonic(), _LOOK_AGAIN) if self.due else _LOOK_AGAIN
                 await asyncio.sleep(max(wait, 0.0))
                 continue
-            _, _, one = heapq.heappop(self.due)
+            when, _, one = heapq.heappop(self.due)
             if one is None:
-                self.put(None, draw.expovariate(self.rate))
-                await self.comes(self.lived.received + self.lived.left_alone)
+                # From when this one was due, not from now: a busy machine makes them late, not fewer.
+                heapq.heappush(self.due, (when + draw.expovariate(self.rate), next(self.order), None))
+                await self.comes(next(self.numbers))
             else:
                 await self.acts(one)
 
