@@ -122,7 +122,7 @@ def withdrawn(dossier: Dossier | None, heard: Heard, known: Known) -> Decision[D
     return _told_with_unit(dossier, heard, known, Template.WITHDRAWN)
 
 
-def adopted(dossier: Dossier | None, heard: Heard, known: Known) -> Decision[Dossier]:
+def adopted(dossier: Dossier | None, heard: Heard, _: Known) -> Decision[Dossier]:
     """A record became live: the citizen is told from now on, and of nothing that was before."""
     assert isinstance(heard.event, DossierAdopted)
     if dossier is None:

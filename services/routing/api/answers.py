@@ -73,8 +73,7 @@ def route_shown(one: values.Route) -> dict[str, Any]:
         "code": one.code,
         "level": one.level,
         "stages": [
-            {"name": stage.name, "place": stage.place, "role": stage.role, "share": stage.share}
-            for stage in one.stages
+            {"name": stage.name, "place": stage.place, "role": stage.role, "share": stage.share} for stage in one.stages
         ],
     }
 

@@ -182,9 +182,11 @@ def _span_name(command: Command) -> str:
 def _named(actor: Actor, commands: Sequence[Command]) -> set[str]:
     """Who acts, and to whom dossiers are handed."""
     receivers = {one.action.officer for one in commands if isinstance(one.action, HandOver)}
-    return {actor.id} | {officer for officer in receivers if officer is not None} | {
-        one.by for one in commands if one.by is not None
-    }
+    return (
+        {actor.id}
+        | {officer for officer in receivers if officer is not None}
+        | {one.by for one in commands if one.by is not None}
+    )
 
 
 def _denied(actor: Actor, command: Command, journey: Journey) -> NotDone | None:
