@@ -313,6 +313,16 @@ class DossierWithdrawn(Event):
     run: int
 
 
+class DossierAdopted(Event):
+    """A record became live: from now on it counts among what is where now. Routing says it; the other three hear it."""
+
+    said_by: ClassVar = Service.ROUTING
+
+    origin: Annotated[str, Field(min_length=1, max_length=200, description="the record that it came from")]
+    run: int
+    unit: UnitCode
+
+
 # --- notification --------------------------------------------------------------------------------------------------
 
 

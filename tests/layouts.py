@@ -31,3 +31,6 @@ BENCH: Final = _layout("bench", 60)
 
 CONTAINERS: Final = _layout("containers", 80)
 """Ways into containers; what compose publishes lies above those."""
+
+TWICE: Final = _layout("twice", 70)
+"""A river of one's own, made anew as often as it is wanted."""

@@ -279,6 +279,7 @@ async def change_dossiers(tx: Transaction, changed: Iterable[Dossier]) -> None:
         [one.notices_sent for one in ordered],
         [one.notices_failed for one in ordered],
         [one.as_of for one in ordered],
+        [one.origin for one in ordered],
     )
     if status != f"UPDATE {len(ordered)}":
         raise DossiersLostError(f"{status} of {len(ordered)} dossiers")

@@ -123,11 +123,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a replayed dossier brings with it (role history)."""
+    """What a replayed dossier brings with it (role history). Without a promise it gets that of its term."""
 
     origin: str
     received: datetime
-    promise: datetime
+    promise: datetime | None
     attributes: Mapping[str, str]
 
 

@@ -40,6 +40,7 @@ from shared.events import (
     CONTACT,
     ContactGiven,
     DeadlinePassed,
+    DossierAdopted,
     DossierReceived,
     DossierWithdrawn,
     FeeRequested,
@@ -262,6 +263,7 @@ HEARS: Final[Hears[Dossier, Known]] = {
     DeadlinePassed: telling.deadline_passed,
     ResultReady: telling.result_ready,
     DossierWithdrawn: telling.withdrawn,
+    DossierAdopted: telling.adopted,
 }
 
 

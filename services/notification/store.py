@@ -110,8 +110,15 @@ async def save_dossiers(tx: Transaction, changed: Iterable[Dossier]) -> None:
             ],
             columns=_DOSSIER_COLUMNS,
         )
+    adopted = [one.id for one in ordered if one.is_adopted and not one.is_new]
+    if adopted:
+        await adopt_dossiers(tx, adopted)
     if any(one.unsaved for one in ordered):
         await add_notices(tx, ordered)
+
+
+async def adopt_dossiers(tx: Transaction, ids: Sequence[str]) -> None:
+    await tx.execute(_sql["adopt_dossiers"], ids)
 
 
 async def add_notices(tx: Transaction, ordered: Sequence[Dossier]) -> None:

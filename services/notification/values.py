@@ -86,7 +86,7 @@ class NewNotice:
 
 @dataclass(frozen=True, slots=True)
 class Dossier:
-    """What notices about a dossier need; written once, when its reception is heard."""
+    """What notices about a dossier need; written when its reception is heard, and ``origin`` again at its adoption."""
 
     id: str
     code: str
@@ -97,6 +97,7 @@ class Dossier:
     origin: str | None
     unsaved: tuple[NewNotice, ...] = ()
     is_new: bool = False
+    is_adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

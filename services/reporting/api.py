@@ -119,18 +119,20 @@ def router(database: Database) -> APIRouter:
         first: Annotated[date, Query(alias="from")],
         last: Annotated[date, Query(alias="to")],
         known_on: AwareDatetime | None = None,
+        origin: Name | None = None,
     ) -> dict[str, Any]:
         """A period's figures as of its last day, by what was recorded up to ``known_on`` (without it: up to now).
 
         A day is that of the office's calendar. Finished: early, on time or late by the date, against the due date as
         it stood then (the promise, moved by credited pauses). Carried over and received together equal the rest.
+        ``origin``: of the dossiers that a record brought, adopted or not; without it of the live ones.
         """
         demand(who, Action.READ_REPORT, None)
         if last < first:
             raise RefusedError(
                 Problem(422, "bad-period", "The period ends before it begins", "to lies before from", "swap them", "to")
             )
-        period, counts = await handlers.count(database, first, last, known_on)
+        period, counts = await handlers.count(database, first, last, known_on, origin)
         return _counts(period, counts)
 
     return routes

@@ -19,6 +19,7 @@ from shared.events import (
     DeadlineNear,
     DeadlinePassed,
     DeadlineReached,
+    DossierAdopted,
     DossierReceived,
     DossierResumed,
     FeeRequested,
@@ -161,6 +162,12 @@ def given_back(dossier: Dossier | None, heard: Heard, _: None) -> Decided[Dossie
     return _changed(dossier, heard, phase=Status.WITHDRAWN, closed=heard.time)
 
 
+def adopted(dossier: Dossier | None, heard: Heard, _: None) -> Decided[Dossier]:
+    """A record became live: it belongs in the picture of now."""
+    assert isinstance(heard.event, DossierAdopted)
+    return _changed(dossier, heard, origin=None)
+
+
 def told(dossier: Dossier | None, heard: Heard, _: None) -> Decided[Dossier]:
     """What the citizen was told, or could not be."""
     if isinstance(heard.event, NoticeSent):
@@ -212,7 +219,7 @@ def entry_of(heard: Heard) -> Entry:
     """The line that an event makes in its dossier's timeline. A hand-over is the giver's: so is its lateness."""
     event = heard.event
     unit = stage = officer = late = None
-    if isinstance(event, DossierReceived | StageStarted | ResultReady | Deadline):
+    if isinstance(event, DossierReceived | StageStarted | ResultReady | DossierAdopted | Deadline):
         unit = event.unit
     if isinstance(event, StageStarted):
         stage, officer = event.stage, event.officer

@@ -173,8 +173,8 @@ async def recounted_days(tx: Transaction, first: date) -> list[Day]:
     return [Day(**row) for row in await tx.fetch(_sql["recounted_days"], first)]
 
 
-async def counts(tx: Transaction, period: Period) -> Counts:
-    row = await tx.fetchrow(_sql["counts"], period.first, period.last, period.known_on)
+async def counts(tx: Transaction, period: Period, origin: str | None) -> Counts:
+    row = await tx.fetchrow(_sql["counts"], period.first, period.last, period.known_on, origin)
     assert row is not None
     return Counts(**row)
 

@@ -169,12 +169,13 @@ class Unsaved(Struct, frozen=True):
     clocks: frozenset[Scope] = frozenset()
     timers: tuple[Timer, ...] = ()
     is_new: bool = False
+    is_adopted: bool = False
 
     def with_clocks(self, clocks: frozenset[Scope], timers: tuple[Timer, ...], *entries: Entry) -> Unsaved:
         """Some clocks set anew, and entries added; what was decided of the other clock before stays."""
         if self.timers:
             timers = (*(one for one in self.timers if one.scope not in clocks), *timers)
-        return Unsaved((*self.entries, *entries), self.clocks | clocks, timers, self.is_new)
+        return Unsaved((*self.entries, *entries), self.clocks | clocks, timers, self.is_new, self.is_adopted)
 
 
 class Journey(Struct, frozen=True):
@@ -320,18 +321,33 @@ class RecordStep:
     at: datetime
 
 
-Action: TypeAlias = HandOver | SendBack | RequestSupplement | RequestFee | Resume | Finish | RecordStep
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """What is still open of a record becomes live: role history only."""
+
+
+Action: TypeAlias = HandOver | SendBack | RequestSupplement | RequestFee | Resume | Finish | RecordStep | Adopt
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """An officer's wish: its own id, the version that he saw (None: role history), the action."""
+    """An officer's wish: its own id, the version that he saw (None: role history), the action.
+
+    ``at`` and ``by``, from the role history only: when it happened, and which officer did it.
+    """
 
     id: str
     dossier: str
     seen: int | None
     action: Action
     digest: bytes
+    at: datetime | None = None
+    by: str | None = None
+
+    @property
+    def is_of_the_past(self) -> bool:
+        """Only the role history may ask for this, and only of what is a record."""
+        return self.at is not None or self.by is not None or isinstance(self.action, RecordStep | Adopt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from services.intake import handlers, store
 from services.intake.handlers import catalogue, reception
 from services.intake.handlers.catalogue import PublishedProcedure
-from services.intake.handlers.door import Done, NotDone, Wish, take
+from services.intake.handlers.door import Coming, Done, NotDone, Wish, take
 from services.intake.handlers.known import Calendars
 from services.intake.handlers.reception import Asked, KeyReused, Received
 from services.intake.values import Dossier, NotAccepted, Procedure, Submission
@@ -109,10 +110,25 @@ class Intake:
             *(heard(event, now, subject=dossier, version=number) for number, event in enumerate(events, version))
         )
 
-    async def takes(self, dossier: str, wish: Wish, *, ident: str | None = None, actor: Actor = DESK) -> Done | NotDone:
-        """Something comes in for a dossier."""
+    async def is_told_at(self, dossier: str, time: datetime, *events: Event, version: int = 1) -> None:
+        """Routing says some things of a dossier, with a business time."""
+        await self.hears(
+            *(heard(event, time, subject=dossier, version=number) for number, event in enumerate(events, version))
+        )
+
+    async def takes(
+        self,
+        dossier: str,
+        wish: Wish,
+        *,
+        ident: str | None = None,
+        actor: Actor = DESK,
+        when: datetime | None = None,
+    ) -> Done | NotDone:
+        """Something comes in for a dossier, now or (role history) at a time of its own."""
         digest = digest_of(repr(wish))
-        return await take(self.database, actor, dossier, ident or str(uuid.uuid4()), digest, wish)
+        coming = Coming(dossier, ident or str(uuid.uuid4()), digest, wish, when)
+        return await take(self.database, actor, coming)
 
     async def dossier(self, ident: str) -> Dossier:
         async with self.database.pool.acquire() as connection:

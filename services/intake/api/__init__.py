@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import Annotated, Any, Final
@@ -16,17 +17,22 @@ from services.intake.api.answers import (
     not_accepted,
     not_done,
     not_publishable,
+    received,
     shown,
+    taken,
     unknown_dossier,
 )
 from services.intake.api.forms import (
+    BulkForm,
     CatalogueForm,
     Code,
     DossierCode,
     DossierForm,
+    RecordsForm,
     ResultForm,
     SupplementForm,
     WithdrawalForm,
+    coming_of,
     procedure_of,
     submission_of,
 )
@@ -39,7 +45,6 @@ from shared.access import Action, Actor, Role
 from shared.events import Channel
 from shared.http.actor import actor_of, demand
 from shared.http.commands import digest_of, idempotency_key, other_command
-from shared.http.fields import Form
 from shared.http.problems import Problem, RefusedError
 from shared.journal import CommandKey
 from shared.seal import Keyring
@@ -56,6 +61,7 @@ def router(database: Database, keyring: Keyring, reception: Door, figure: tuple[
     """Intake's routes. ``figure``: how many procedures the town says it offers, and whose figure that is."""
     routes = APIRouter(prefix="/intake", tags=["intake"])
     _dossier_routes(routes, database, keyring, reception)
+    _history_routes(routes, database, reception)
     _door_routes(routes, database)
     _catalogue_routes(routes, database, figure)
     return routes
@@ -66,15 +72,7 @@ def _dossier_routes(routes: APIRouter, database: Database, keyring: Keyring, rec
     async def post_dossier(who: ActorHere, key: KeyHere, form: DossierForm, response: Response) -> dict[str, Any]:
         """Receive a dossier: the answer is what the receipt says (form 01). The same command again: the same answer."""
         _demand_reception(who, form)
-        asked = Asked(
-            submission_of(form),
-            who,
-            CommandKey(f"sender:{who.id}", key),
-            digest_of(form.model_dump(mode="json")),
-            telemetry.traceparent(),
-            time.time_ns(),
-        )
-        outcome = await reception.ask(asked)
+        outcome = await reception.ask(_asked(who, key, form))
         if isinstance(outcome, KeyReused):
             raise RefusedError(other_command())
         if isinstance(outcome, NotAccepted):
@@ -115,6 +113,48 @@ def _dossier_routes(routes: APIRouter, database: Database, keyring: Keyring, rec
         async with database.pool.acquire() as connection:
             counted = await store.count_dossiers(connection)
         return {"live": counted.live, "replayed": counted.replayed}
+
+
+def _asked(who: Actor, key: str, form: DossierForm) -> Asked:
+    return Asked(
+        submission_of(form),
+        who,
+        CommandKey(f"sender:{who.id}", key),
+        digest_of(form.model_dump(mode="json", exclude={"id"})),
+        telemetry.traceparent(),
+        time.time_ns(),
+    )
+
+
+def _history_routes(routes: APIRouter, database: Database, reception: Door) -> None:
+    @routes.post("/records")
+    async def post_records(who: ActorHere, form: RecordsForm) -> dict[str, Any]:
+        """Receive many records (role history), in their order; each has its own outcome, like POST /dossiers."""
+        demand(who, Action.GIVE_PAST_TIME, None)
+        # Asked for at once they are carried out in this order, and together.
+        outcomes = await asyncio.gather(*(reception.ask(_asked(who, one.id, one)) for one in form.records))
+        return {
+            "outcomes": [
+                {"id": one.id, **received(outcome)} for one, outcome in zip(form.records, outcomes, strict=True)
+            ]
+        }
+
+    @routes.post("/commands")
+    async def post_commands(who: ActorHere, form: BulkForm) -> dict[str, Any]:
+        """What came in for many records (role history), each at its own time and with its own outcome."""
+        demand(who, Action.GIVE_PAST_TIME, None)
+        if any(one.action.at is None for one in form.commands):
+            raise RefusedError(
+                Problem(422, "no-time", "A time is missing", "a record's entry has a time", "send at", "/commands")
+            )
+        comings = [coming_of(one.dossier, one.id, one.action) for one in form.commands]
+        outcomes = await door.take_all(database, who, comings)
+        return {
+            "outcomes": [
+                {"id": one.command, "dossier": one.dossier, **taken(outcome)}
+                for one, outcome in zip(comings, outcomes, strict=True)
+            ]
+        }
 
 
 def _demand_reception(who: Actor, form: DossierForm) -> None:
@@ -165,11 +205,14 @@ async def _found(tx: Transaction, who: Actor, code: str, action: Action) -> Doss
 
 
 def _door_routes(routes: APIRouter, database: Database) -> None:
-    async def take(who: Actor, key: str, code: str, action: Action, wish: door.Wish, form: Form) -> dict[str, Any]:
+    async def take(
+        who: Actor, key: str, code: str, action: Action, form: SupplementForm | WithdrawalForm | ResultForm
+    ) -> dict[str, Any]:
+        if form.at is not None or form.by is not None:
+            demand(who, Action.GIVE_PAST_TIME, None)
         async with database.pool.acquire() as connection:
             dossier = await _found(connection, who, code, action)
-        digest = digest_of([type(wish).__name__, form.model_dump(mode="json")])
-        outcome = await door.take(database, who, dossier.id, key, digest, wish)
+        outcome = await door.take(database, who, coming_of(dossier.id, key, form))
         if isinstance(outcome, door.NotDone):
             raise RefusedError(not_done(outcome))
         return outcome.answer
@@ -177,19 +220,19 @@ def _door_routes(routes: APIRouter, database: Database) -> None:
     @routes.post("/dossiers/{code}/supplement")
     async def post_supplement(who: ActorHere, key: KeyHere, code: DossierCode, form: SupplementForm) -> dict[str, Any]:
         """Missing papers came in; what counts for the clock is this instant."""
-        return await take(who, key, code, Action.RECEIVE_DOSSIER, door.Supplement(form.components), form)
+        return await take(who, key, code, Action.RECEIVE_DOSSIER, form)
 
     @routes.post("/dossiers/{code}/withdrawal")
     async def post_withdrawal(
         who: ActorHere, key: KeyHere, code: DossierCode, form: WithdrawalForm | None = None
     ) -> dict[str, Any]:
         """The citizen wants the dossier back: requested here, decided by routing."""
-        return await take(who, key, code, Action.RECEIVE_DOSSIER, door.Withdrawal(), form or WithdrawalForm())
+        return await take(who, key, code, Action.RECEIVE_DOSSIER, form or WithdrawalForm())
 
     @routes.post("/dossiers/{code}/result")
     async def post_result(who: ActorHere, key: KeyHere, code: DossierCode, form: ResultForm) -> dict[str, Any]:
         """The result was handed to the citizen (status 10)."""
-        return await take(who, key, code, Action.HAND_OVER_RESULT, door.HandOut(form.way), form)
+        return await take(who, key, code, Action.HAND_OVER_RESULT, form)
 
 
 def _catalogue_routes(routes: APIRouter, database: Database, figure: tuple[int, str] | None) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
-from services.intake.handlers.door import NotDone
-from services.intake.handlers.reception import APPLICANT
+from services.intake.handlers.door import Done, NotDone
+from services.intake.handlers.reception import APPLICANT, KeyReused, Received
 from services.intake.values import Citizen, Coverage, Dossier, NotAccepted, NotPublishable, Procedure
 from shared.http.commands import other_command
 from shared.http.problems import Problem
@@ -24,8 +24,35 @@ def not_done(why: NotDone) -> Problem:
     """Why something could not be taken in for a dossier."""
     if why.code == "key_reused":
         return other_command()
+    if why.code == "unknown_dossier":
+        return unknown_dossier()
+    title = "The dossier is not where this can be done"
+    if why.code in _UNFIT:
+        return Problem(409, why.code.replace("_", "-"), title, _UNFIT[why.code], why.do, "/at")
     status = f"its status is {int(why.status)}" if why.status else "it is not there"
-    return Problem(409, "not-now", "The dossier is not where this can be done", status, why.do)
+    return Problem(409, "not-now", title, status, why.do)
+
+
+_UNFIT: Final = {
+    "live": "it is no record",
+    "not_yet": "the time that was given has not come yet",
+    "before_the_last": "its last entry is later than the time that was given",
+}
+
+
+def received(outcome: Received | NotAccepted | KeyReused) -> dict[str, Any]:
+    """What became of a reception among others."""
+    if isinstance(outcome, Received):
+        return {"done": True, "answer": outcome.answer, "repeated": outcome.repeated}
+    problem = not_accepted(outcome) if isinstance(outcome, NotAccepted) else other_command()
+    return {"done": False, "problem": problem.content()}
+
+
+def taken(outcome: Done | NotDone) -> dict[str, Any]:
+    """What became of something that came in among others."""
+    if isinstance(outcome, Done):
+        return {"done": True, "answer": outcome.answer}
+    return {"done": False, "problem": not_done(outcome).content()}
 
 
 def unknown_dossier() -> Problem:

@@ -7,15 +7,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from services.intake.handlers import door
 from services.intake.values import Leg, Procedure, Record, Submission
 from shared.calendar import Term, TermUnit
 from shared.events import Channel
+from shared.http.commands import digest_of
 from shared.http.fields import BusinessTime, Form, ShortText, Text
 from shared.http.problems import Problem, RefusedError
 
 Code = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9._-]+$")]
 DossierCode = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 """A printed code (unit, date, ordinal) or a stream id."""
+DossierId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+CommandId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
 Component = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 Email = Annotated[
     str,
@@ -44,11 +48,14 @@ class ContactForm(Form):
 
 
 class RecordForm(Form):
-    """Of a replayed dossier (role history): when it was received, what was promised, and what else was recorded."""
+    """Of a replayed dossier (role history): when it was received, what was promised, and what else was recorded.
+
+    Without a promise it is the one that the receipt would have said: the procedure's term on the unit's calendar.
+    """
 
     origin: Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,64}$")]
     received: BusinessTime
-    promise: BusinessTime
+    promise: BusinessTime | None = None
     attributes: dict[ShortText, ShortText] = Field(default={}, max_length=30)
 
 
@@ -64,20 +71,72 @@ class DossierForm(Form):
     record: RecordForm | None = None
 
 
-class WithdrawalForm(Form):
+class ComingForm(Form):
+    """What comes in for a dossier. ``at`` and ``by`` are the role history's: when, and who took it in."""
+
+    at: BusinessTime | None = None
+    by: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")] | None = None
+
+
+class WithdrawalForm(ComingForm):
     """Nothing but the wish."""
 
 
-class SupplementForm(Form):
+class SupplementForm(ComingForm):
     """Papers that came in."""
 
     components: Annotated[tuple[Component, ...], Field(max_length=100)] = ()
 
 
-class ResultForm(Form):
+class ResultForm(ComingForm):
     """How the result went out."""
 
     way: Literal["desk", "post", "online"] = "desk"
+
+
+class BulkSupplement(SupplementForm):
+    """Papers that came in, among others."""
+
+    kind: Literal["supplement"]
+
+
+class BulkWithdrawal(WithdrawalForm):
+    """A wish to have it back, among others."""
+
+    kind: Literal["withdrawal"]
+
+
+class BulkResult(ResultForm):
+    """A result that went out, among others."""
+
+    kind: Literal["result"]
+
+
+class BulkComing(Form):
+    """Something that comes in among others: its command's id and its dossier's stream id."""
+
+    id: CommandId
+    dossier: DossierId
+    action: Annotated[BulkSupplement | BulkWithdrawal | BulkResult, Field(discriminator="kind")]
+
+
+class BulkForm(Form):
+    """At most 500, taken in their order in one transaction; each has its own outcome."""
+
+    commands: Annotated[tuple[BulkComing, ...], Field(min_length=1, max_length=500)]
+
+
+class BulkRecord(DossierForm):
+    """A record among others, with its command's id."""
+
+    id: CommandId
+    record: RecordForm
+
+
+class RecordsForm(Form):
+    """At most 200 records of one desk or of several, numbered in their order; each has its own outcome."""
+
+    records: Annotated[tuple[BulkRecord, ...], Field(min_length=1, max_length=200)]
 
 
 class TermForm(Form):
@@ -117,6 +176,25 @@ class CatalogueForm(Form):
     """At most 200 procedures, each code once."""
 
     procedures: Annotated[tuple[ProcedureForm, ...], Field(min_length=1, max_length=200)]
+
+
+def wish_of(form: SupplementForm | WithdrawalForm | ResultForm) -> door.Wish:
+    """What comes in."""
+    match form:
+        case SupplementForm():
+            return door.Supplement(form.components)
+        case ResultForm():
+            return door.HandOut(form.way)
+        case WithdrawalForm():
+            return door.Withdrawal()
+
+
+def coming_of(dossier: str, command: str, form: SupplementForm | WithdrawalForm | ResultForm) -> door.Coming:
+    """It, with what a repeat is known by: what was not said changes no digest."""
+    wish = wish_of(form)
+    said = form.model_dump(mode="json", exclude={"kind"})
+    said = {name: value for name, value in said.items() if name not in {"at", "by"} or value is not None}
+    return door.Coming(dossier, command, digest_of([type(wish).__name__, said]), wish, form.at, form.by)
 
 
 def submission_of(form: DossierForm) -> Submission:

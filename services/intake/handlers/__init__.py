@@ -13,6 +13,7 @@ from shared.envelope import Heard
 from shared.events import (
     CalendarPublished,
     DeadlinePassed,
+    DossierAdopted,
     DossierResumed,
     DossierWithdrawn,
     FeeRequested,
@@ -82,6 +83,7 @@ HEARS: Final[Hears[Dossier, None]] = {
     DeadlinePassed: following.deadline_passed,
     ResultReady: following.result_ready,
     DossierWithdrawn: following.withdrawn,
+    DossierAdopted: following.adopted,
     NoticeSent: following.told,
     NoticeFailed: following.told,
 }

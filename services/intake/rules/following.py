@@ -9,6 +9,7 @@ from shared.bus import Decided, Decision, Unchanged
 from shared.envelope import Heard
 from shared.events import (
     DeadlinePassed,
+    DossierAdopted,
     DossierResumed,
     DossierWithdrawn,
     FeeRequested,
@@ -121,6 +122,14 @@ def withdrawn(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossie
     if dossier is None:
         return Unchanged()
     return Decided(replace(_as_of(dossier, heard), status=Status.WITHDRAWN, requested=None))
+
+
+def adopted(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:
+    """A record became live: what comes in for it from now on comes in now."""
+    assert isinstance(heard.event, DossierAdopted)
+    if dossier is None:
+        return Unchanged()
+    return Decided(replace(_as_of(dossier, heard), origin=None))
 
 
 def told(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:

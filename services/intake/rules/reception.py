@@ -17,7 +17,7 @@ def receive(submission: Submission, known: Known, now: datetime) -> Accepted | N
     """What the receipt will say (Circular 01/2018/TT-VPCP, form 01), or why it cannot be written.
 
     The promise is the term of the procedure for the channel, counted on the unit's calendar from the reception; a
-    replayed record brings its own. The day of reception is a date at the unit's place, not in UTC.
+    replayed record may bring its own. The day of reception is a date at the unit's place, not in UTC.
     """
     versions = known.units.get(submission.unit)
     if not versions:
@@ -33,7 +33,7 @@ def receive(submission: Submission, known: Known, now: datetime) -> Accepted | N
     desk = _desk_at(versions, received, known)
     if isinstance(desk, NotAccepted):
         return desk
-    promise = record.promise if record else _promise(desk.calendar, received, procedure, submission)
+    promise = (record.promise if record else None) or _promise(desk.calendar, received, procedure, submission)
     if isinstance(promise, NotAccepted):
         return promise
     return Accepted(

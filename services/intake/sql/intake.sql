@@ -99,14 +99,15 @@ SELECT dossier, wrapped_key, applicant, contact, contact_version FROM citizen WH
 SELECT actor FROM journal WHERE aggregateid = $1 AND version = 1;
 
 -- name: change_dossiers
--- What was heard of dossiers. $1 ids, $2 statuses, $3 dues, $4 at units, $5 at stages, $6 runs, $7 late, $8 supplements, $9 requested, $10 notices sent, $11 notices failed, $12 as of
+-- What was heard of dossiers. $1 ids, $2 statuses, $3 dues, $4 at units, $5 at stages, $6 runs, $7 late, $8 supplements, $9 requested, $10 notices sent, $11 notices failed, $12 as of, $13 origins
 UPDATE dossier
    SET status = g.status, due = g.due, at_unit = g.at_unit, at_stage = g.at_stage, run = g.run, late = g.late,
        supplements = g.supplements, requested = g.requested, notices_sent = g.notices_sent,
-       notices_failed = g.notices_failed, as_of = g.as_of
+       notices_failed = g.notices_failed, as_of = g.as_of, origin = g.origin
   FROM unnest($1::text[], $2::smallint[], $3::timestamptz[], $4::text[], $5::text[], $6::int[], $7::boolean[], $8::int[],
-              $9::text[], $10::int[], $11::int[], $12::timestamptz[])
-       AS g (id, status, due, at_unit, at_stage, run, late, supplements, requested, notices_sent, notices_failed, as_of)
+              $9::text[], $10::int[], $11::int[], $12::timestamptz[], $13::text[])
+       AS g (id, status, due, at_unit, at_stage, run, late, supplements, requested, notices_sent, notices_failed, as_of,
+             origin)
  WHERE dossier.id = g.id;
 
 -- name: version_of

@@ -1,7 +1,7 @@
 """What a citizen is told of what happened to the dossier.
 
 Only codes, names of units and procedures, status and dates go into a letter: others read it too (domain page, 7.1).
-A replayed record (``origin``) is told to nobody.
+A replayed record (``origin``) is told to nobody, until it is adopted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from shared.bus import Decided, Decision, Unchanged, WaitsFor
 from shared.envelope import Heard
 from shared.events import (
     DeadlinePassed,
+    DossierAdopted,
     DossierReceived,
     DossierWithdrawn,
     FeeRequested,
@@ -119,6 +120,14 @@ def withdrawn(dossier: Dossier | None, heard: Heard, known: Known) -> Decision[D
     """The dossier was given back on the citizen's wish (status 7)."""
     assert isinstance(heard.event, DossierWithdrawn)
     return _told_with_unit(dossier, heard, known, Template.WITHDRAWN)
+
+
+def adopted(dossier: Dossier | None, heard: Heard, _: Known) -> Decision[Dossier]:
+    """A record became live: the citizen is told from now on, and of nothing that was before."""
+    assert isinstance(heard.event, DossierAdopted)
+    if dossier is None:
+        return WaitsFor(f"received:{heard.subject}")
+    return Decided(replace(dossier, origin=None, is_adopted=True))
 
 
 def _told_with_unit(

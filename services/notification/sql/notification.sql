@@ -40,6 +40,10 @@ ON CONFLICT (dossier) DO UPDATE
 -- Some dossiers.   $1 ids
 SELECT id, code, procedure, unit, promise, contact_version, origin FROM dossier WHERE id = ANY($1::text[]);
 
+-- name: adopt_dossiers
+-- Records that became live: from now on their citizens are told.   $1 ids
+UPDATE dossier SET origin = NULL WHERE id = ANY($1::text[]);
+
 -- name: add_notices
 -- Notices in the order in which they are to go out; one that is there already stays as it is. $1 ids, $2 dossiers, $3 sources, $4 versions, $5 templates, $6 channels, $7 parameters, $8 states, $9 traceparents
 INSERT INTO notice (id, dossier, source, version, template, channel, parameters, state, traceparent, closed)

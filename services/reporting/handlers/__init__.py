@@ -28,6 +28,7 @@ from shared.events import (
     DeadlineNear,
     DeadlinePassed,
     DeadlineReached,
+    DossierAdopted,
     DossierReceived,
     DossierResumed,
     DossierWithdrawn,
@@ -127,6 +128,7 @@ HEARS: Final[Hears[Dossier, None]] = {
     DeadlinePassed: rules.deadline_passed,
     ResultReady: rules.result_ready,
     DossierWithdrawn: rules.given_back,
+    DossierAdopted: rules.adopted,
     NoticeSent: rules.told,
     NoticeFailed: rules.told,
 }

@@ -136,11 +136,16 @@ async def recount(database: Database) -> Recount:
         )
 
 
-async def count(database: Database, first: date, last: date, known_on: datetime | None) -> tuple[Period, Counts]:
-    """The figures of a period as of its last day, by what was recorded up to ``known_on`` (None: up to now)."""
+async def count(
+    database: Database, first: date, last: date, known_on: datetime | None, origin: str | None = None
+) -> tuple[Period, Counts]:
+    """The figures of a period as of its last day, by what was recorded up to ``known_on`` (None: up to now).
+
+    ``origin``: of the dossiers that a record brought, adopted or not; None: of the live ones.
+    """
     async with snapshot(database) as tx:
         period = Period(first, last, known_on or await journal.instant(tx))
-        return period, await store.counts(tx, period)
+        return period, await store.counts(tx, period, origin)
 
 
 async def find(database: Database, wanted: Wanted, count: int, after: Place | None = None) -> FoundDossiers:

@@ -134,7 +134,7 @@ SELECT coalesce(now.unit, now.receiving_unit) AS unit, CASE WHEN now.ended IS NU
 SELECT unit, CASE WHEN ended IS NULL THEN stage END AS stage, status, standing, dossier_late,
        standing = 'done' AND (ended AT TIME ZONE zone)::date = ($1::timestamptz AT TIME ZONE zone)::date AS done_today,
        count(*)::int AS count
-  FROM standing_on('infinity', 'infinity')
+  FROM standing_on('infinity', 'infinity', NULL)
  GROUP BY 1, 2, 3, 4, 5, 6;
 
 -- name: days
@@ -157,21 +157,21 @@ SELECT day, unit, sum(received)::int AS received, sum(on_time)::int AS on_time, 
 -- The same from the timeline alone; a reception's unit is that of its event.   $1 first day
 WITH dated AS (
     SELECT (stood.received AT TIME ZONE stood.zone)::date AS day, reception.unit, 1 AS received, 0 AS on_time, 0 AS late
-      FROM standing_on('infinity', 'infinity') AS stood
+      FROM standing_on('infinity', 'infinity', NULL) AS stood
       JOIN timeline AS reception ON reception.dossier = stood.dossier AND reception.type = 'DossierReceived'
     UNION ALL
     SELECT (ended AT TIME ZONE zone)::date, unit, 0, (NOT dossier_late)::int, dossier_late::int
-      FROM standing_on('infinity', 'infinity') WHERE standing = 'done'
+      FROM standing_on('infinity', 'infinity', NULL) WHERE standing = 'done'
 )
 SELECT day, unit, sum(received)::int AS received, sum(on_time)::int AS on_time, sum(late)::int AS late
   FROM dated WHERE day >= $1::date GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- name: counts
--- What a report of a period counts, as of its last day.   $1 from, $2 to, $3 known on
+-- What a report of a period counts, as of its last day.   $1 from, $2 to, $3 known on, $4 the record that the dossiers came from, or NULL (live)
 WITH dated AS (
     SELECT channel, status, (received AT TIME ZONE zone)::date AS received_on, (ended AT TIME ZONE zone)::date AS ended_on,
            (due AT TIME ZONE zone)::date AS due_on
-      FROM standing_on($2::date, $3::timestamptz) WHERE received IS NOT NULL
+      FROM standing_on($2::date, $3::timestamptz, $4::text) WHERE received IS NOT NULL
 ), placed AS (
     SELECT *, received_on >= $1::date AS is_new, ended_on >= $1::date AS ended_now, ended_on IS NULL AS is_open,
            status IN (9, 10) AS is_done
@@ -272,12 +272,12 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
 SELECT max(recorded) FROM timeline WHERE origin IS NULL;
 
 -- name: history
--- Replayed dossiers and their steps, by the record that they come from.
-SELECT dossier.origin, dossier.count AS dossiers, coalesce(step.count, 0)::int AS steps, step.first, step.last
-  FROM (SELECT origin, count(*)::int FROM dossier_now WHERE origin IS NOT NULL GROUP BY origin) AS dossier
-  LEFT JOIN (SELECT origin, count(*)::int, min(time) AS first, max(time) AS last FROM timeline
-              WHERE origin IS NOT NULL AND type = 'StageStarted' GROUP BY origin) AS step ON step.origin = dossier.origin
- ORDER BY dossier.origin;
+-- Replayed dossiers and their steps, by the record that they come from; also those that were adopted meanwhile.
+SELECT origin, count(*) FILTER (WHERE type = 'DossierReceived')::int AS dossiers,
+       count(*) FILTER (WHERE type = 'StageStarted')::int AS steps,
+       min(time) FILTER (WHERE type = 'StageStarted') AS first, max(time) FILTER (WHERE type = 'StageStarted') AS last
+  FROM timeline WHERE origin IS NOT NULL AND type IN ('DossierReceived', 'StageStarted')
+ GROUP BY origin ORDER BY origin;
 
 -- name: units
 -- The units, from the province down, as Vietnamese sort.

@@ -37,7 +37,7 @@ from services.routing.api.forms import (
 from services.routing.handlers import Calendars, NotDone, NotPublished
 from shared import telemetry
 from shared.access import Action, Actor
-from shared.calendar import CalendarError
+from shared.calendar import CalendarError, to_data
 from shared.events import StageRole
 from shared.http.actor import actor_of, demand
 from shared.http.commands import idempotency_key
@@ -54,6 +54,7 @@ def router(database: Database, calendars: Calendars) -> APIRouter:
     """Routing's routes."""
     routes = APIRouter(prefix="/routing", tags=["routing"])
     _published_routes(routes, database)
+    _plan_routes(routes, database)
     _officer_routes(routes, database)
     _dossier_routes(routes, database, calendars)
     return routes
@@ -122,6 +123,27 @@ def _published_routes(routes: APIRouter, database: Database) -> None:
         async with database.pool.acquire() as connection:
             found = await store.routes(connection)
         return {"routes": [route_shown(versions[0]) for versions in found.values()]}
+
+
+def _plan_routes(routes: APIRouter, database: Database) -> None:
+    @routes.get("/calendars/{code}")
+    async def get_calendar(code: Code) -> dict[str, Any]:
+        """A calendar in its newest version: what a promise of today is counted by."""
+        async with database.pool.acquire() as connection:
+            version = (await store.calendar_versions(connection)).get(code)
+            found = await store.calendars(connection, [(code, version)]) if version else {}
+        if version is None:
+            raise RefusedError(
+                Problem(404, "unknown-calendar", "No such calendar", "no calendar has this code", "see /routing/units")
+            )
+        return {"code": code, "version": version, "data": to_data(found[code, version])}
+
+    @routes.get("/routes")
+    async def get_routes() -> dict[str, Any]:
+        """Every route with its stages."""
+        async with database.pool.acquire() as connection:
+            found = await store.routes(connection)
+        return {"routes": [route_shown(one) for one in found.values()]}
 
 
 def _officer_routes(routes: APIRouter, database: Database) -> None:

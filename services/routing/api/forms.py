@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.routing import values
@@ -117,16 +117,35 @@ class RecordStep(Form):
     at: BusinessTime
 
 
+class Adopt(Form):
+    """What is still open of a record becomes live (role history)."""
+
+    kind: Literal["adopt"]
+
+
 ActionForm = Annotated[
-    HandOver | SendBack | RequestSupplement | RequestFee | Resume | Finish | RecordStep, Field(discriminator="kind")
+    HandOver | SendBack | RequestSupplement | RequestFee | Resume | Finish | RecordStep | Adopt,
+    Field(discriminator="kind"),
 ]
 
 
 class CommandForm(Form):
-    """One officer's wish. ``seen``: the version that was on his screen; only recorded steps may leave it out."""
+    """One officer's wish. ``seen``: the version that was on his screen; only the role history may leave it out.
+
+    ``at`` and ``by`` are the role history's: when it happened to a record, and which officer did it. Not in the future,
+    and not before the record's last entry.
+    """
 
     seen: Annotated[int, Field(ge=0)] | None = None
     action: ActionForm
+    at: BusinessTime | None = None
+    by: Officer | None = None
+
+    @model_validator(mode="after")
+    def _one_time(self) -> Self:
+        if self.at is not None and isinstance(self.action, RecordStep | Adopt):
+            raise PydanticCustomError("one_time", "leave at out: a recorded step has its own, an adoption happens now")
+        return self
 
 
 class BulkCommand(CommandForm):
@@ -229,4 +248,9 @@ def command_of(ident: str, dossier: str, form: CommandForm) -> Command:
             wanted = values.Finish()
         case RecordStep():
             wanted = values.RecordStep(action.stage, action.unit, action.officer, action.at)
-    return Command(ident, dossier, form.seen, wanted, digest_of(action.model_dump(mode="json")))
+        case Adopt():
+            wanted = values.Adopt()
+    asked = action.model_dump(mode="json")
+    if form.at is not None or form.by is not None:
+        asked = {"action": asked, "at": form.at.isoformat() if form.at else None, "by": form.by}
+    return Command(ident, dossier, form.seen, wanted, digest_of(asked), form.at, form.by)

@@ -17,6 +17,7 @@ from services.routing.handlers.publishing import (
 )
 from services.routing.handlers.timers import fire_timers
 from services.routing.rules import journey as rules
+from services.routing.rules.past import in_its_time
 from services.routing.rules.routes import shortest
 from services.routing.values import Journey, Known, NotPublished, Procedure
 from shared import journal
@@ -81,9 +82,9 @@ async def _keep_procedures(tx: Transaction, events: Sequence[Heard]) -> None:
 # --- what is heard ---------------------------------------------------------------------------------------------------
 
 HEARS: Final[Hears[Journey, Known]] = {
-    DossierReceived: rules.begin,
-    SupplementReceived: rules.resume_by_citizen,
-    WithdrawalRequested: rules.withdraw,
+    DossierReceived: in_its_time(rules.begin),
+    SupplementReceived: in_its_time(rules.resume_by_citizen),
+    WithdrawalRequested: in_its_time(rules.withdraw),
 }
 
 

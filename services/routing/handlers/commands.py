@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 from services.routing import store
 from services.routing.handlers.known import Calendars, calendars_of, known_for
-from services.routing.rules import acting
+from services.routing.rules import past
 from services.routing.rules.officers import not_theirs
-from services.routing.values import Command, HandOver, Journey, Known, NotTheirs, Officer, RecordStep, Refused
+from services.routing.values import Adopt, Command, HandOver, Journey, Known, NotTheirs, Officer, RecordStep, Refused
 from shared import journal, telemetry
 from shared.access import Action as May
 from shared.access import Actor, Allowed, Role, can
 from shared.bus import Decided
-from shared.events import Service
+from shared.events import DossierAdopted, Service
 from shared.journal import Answer, CommandKey, Saying, Stream
 from shared.store import Database, Transaction
 
@@ -94,14 +94,14 @@ class _Desk:
         refused = await self._refuse(command, journey)
         if refused is not None:
             return refused
-        at = max(self.now, journey.last_at)
-        decided = acting.carry_out(journey, command.action, at, self.known)
+        decided = self._decide(command, journey)
         if isinstance(decided, Refused):
             return NotDone("refused", decided.do, decided.code, self._version(command.dossier))
+        at = command.at or max(self.now, journey.last_at)
         unfit = self._unfit(decided.state.officer, decided.state, at) if decided.state.run != journey.run else None
         if unfit is not None:
             return NotDone("refused", unfit.do, "receiver_not_there", self._version(command.dossier))
-        self._keep(decided, at, trace)
+        self._keep(decided, command, journey.origin, trace)
         answer = {
             "dossier": command.dossier,
             "version": self._version(command.dossier),
@@ -114,17 +114,30 @@ class _Desk:
         self.answers[key] = Answer(command.digest, answer)
         return Done(answer)
 
+    def _decide(self, command: Command, journey: Journey) -> Decided[Journey] | Refused:
+        if command.at is not None:
+            unfit = past.unfit(journey, command.at, self._latest(journey), self.now)
+            if unfit is not None:
+                return unfit
+        now = max(self.now, journey.last_at)
+        return past.carry_out(journey, command.action, command.at or now, now, self.known)
+
+    def _latest(self, journey: Journey) -> datetime:
+        """The business time of the last entry. A request that was made in the same bulk is in the journey already."""
+        return max(journey.last_at, self.locked[journey.dossier].last_time)
+
     async def _refuse(self, command: Command, journey: Journey) -> NotDone | None:
         denied = _denied(self.actor, command, journey)
         if denied is not None:
             return denied
-        if not isinstance(command.action, RecordStep):
-            unfit = self._unfit(self.actor.id, journey, max(self.now, journey.last_at))
+        if not isinstance(command.action, RecordStep | Adopt):
+            at = command.at or max(self.now, journey.last_at)
+            unfit = self._unfit(command.by or self.actor.id, journey, at)
             if unfit is not None:
                 return NotDone("denied", unfit.do)
         version = self._version(command.dossier)
         if command.seen is None:
-            if isinstance(command.action, RecordStep):
+            if command.is_of_the_past:
                 return None
             return NotDone("unseen", "say in seen which version was on your screen", version=version)
         if command.seen == version:
@@ -142,7 +155,7 @@ class _Desk:
     def _version(self, dossier: str) -> int:
         return self.locked[dossier].version + self.said.get(dossier, 0)
 
-    def _keep(self, decided: Decided[Journey], at: datetime, trace: str | None) -> None:
+    def _keep(self, decided: Decided[Journey], command: Command, origin: str | None, trace: str | None) -> None:
         journey = decided.state
         self.changed[journey.dossier] = journey
         self.said[journey.dossier] = self.said.get(journey.dossier, 0) + len(decided.say)
@@ -150,9 +163,10 @@ class _Desk:
             Saying(
                 journey.dossier,
                 one.event,
-                one.time or at,
-                origin=journey.origin,
-                actor=self.actor.id,
+                one.time or self.now,
+                # A record's adoption is the first that happens to it here and now.
+                origin=None if isinstance(one.event, DossierAdopted) else origin,
+                actor=command.by or self.actor.id,
                 traceparent=trace,
             )
             for one in decided.say
@@ -168,16 +182,26 @@ def _span_name(command: Command) -> str:
 def _named(actor: Actor, commands: Sequence[Command]) -> set[str]:
     """Who acts, and to whom dossiers are handed."""
     receivers = {one.action.officer for one in commands if isinstance(one.action, HandOver)}
-    return {actor.id} | {officer for officer in receivers if officer is not None}
+    return (
+        {actor.id}
+        | {officer for officer in receivers if officer is not None}
+        | {one.by for one in commands if one.by is not None}
+    )
 
 
 def _denied(actor: Actor, command: Command, journey: Journey) -> NotDone | None:
-    """Staff act at the unit that holds the dossier; the role history acts on records only, wherever they are."""
-    recorded = isinstance(command.action, RecordStep)
-    answer = can(actor, May.GIVE_PAST_TIME if recorded else May.CARRY_OUT_STAGE, journey.unit)
-    if isinstance(answer, Allowed) and (answer.role is not Role.HISTORY or journey.origin is not None):
+    """Staff act at the unit that holds the dossier; the role history acts on records only, wherever they are.
+
+    That a dossier is no record any more is told to the role history by the rule, which knows better what to do.
+    """
+    of_the_past = command.is_of_the_past
+    answer = can(actor, May.GIVE_PAST_TIME if of_the_past else May.CARRY_OUT_STAGE, journey.unit)
+    on_records = not of_the_past or isinstance(command.action, RecordStep)
+    if isinstance(answer, Allowed) and not (answer.role is Role.HISTORY and on_records and journey.origin is None):
         return None
-    if recorded or isinstance(answer, Allowed):
+    if of_the_past and not isinstance(command.action, RecordStep):
+        return NotDone("denied", "only the role history gives times of its own, and adopts: leave at and by out")
+    if of_the_past or isinstance(answer, Allowed):
         return NotDone("denied", "recorded steps come from the role history, and belong to dossiers that are records")
     return NotDone("denied", f"only an officer of the unit that holds the dossier ({journey.unit}) may do this")
 

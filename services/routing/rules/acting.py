@@ -22,6 +22,7 @@ from services.routing.values import (
     RequestSupplement,
     Resume,
     Route,
+    Rung,
     SendBack,
     Timer,
 )
@@ -31,6 +32,7 @@ from shared.events import (
     DeadlineNear,
     DeadlinePassed,
     DeadlineReached,
+    Event,
     FeeRequested,
     HandedOver,
     ResultReady,
@@ -86,7 +88,7 @@ def _move(
                 return Refused("not_last_stage", "there are stages left: hand the dossier over instead")
             return _finish(journey, now, calendar)
         case _:
-            raise AssertionError("resume and recorded steps were dealt with before")
+            raise AssertionError("resume, recorded steps and adoption were dealt with before")
 
 
 def _unfit_for_posting(
@@ -212,19 +214,24 @@ def fire(journey: Journey, timer: Timer, now: datetime, known: Known) -> Decided
         return _hand_over(journey, known.route_of(journey), journey.stage_number + 1, now, known)
     calendar = known.calendar_of(journey)
     rung = deadline.rung_of(journey, calendar, timer, now)
-    said = _SAID_OF[rung](
-        scope=timer.scope,
-        run=journey.run,
-        generation=timer.generation,
-        unit=journey.unit,
-        due=deadline.due_of(journey, timer.scope),
-    )
+    said = said_of(journey, timer.scope, rung)
     following = deadline.following_timer(journey, calendar, timer, rung)
     fired = replace(journey, last_at=max(journey.last_at, now))
     return Decided(set_clock(fired, timer.scope, following), (Say(said, now),))
 
 
 _SAID_OF: Final = {"near": DeadlineNear, "reached": DeadlineReached, "passed": DeadlinePassed}
+
+
+def said_of(journey: Journey, scope: Scope, rung: Rung) -> Event:
+    """What is announced when a clock comes to a rung."""
+    return _SAID_OF[rung](
+        scope=scope,
+        run=journey.run,
+        generation=journey.generation,
+        unit=journey.unit,
+        due=deadline.due_of(journey, scope),
+    )
 
 
 def set_clock(journey: Journey, scope: Scope, timer: Timer | None) -> Journey:

@@ -154,14 +154,24 @@ def stage_timer(
     calendar: WorkingCalendar, since: datetime, *, run: int, due: datetime, budget_minutes: int, generation: int
 ) -> Timer:
     """The next rung of a stage's clock."""
-    near = calendar.subtract_working_time(due, timedelta(minutes=budget_minutes / _NEAR_OF_STAGE))
+    near = near_of_stage(calendar, due, budget_minutes)
     return next_rung(calendar, Scope.STAGE, run, due, near, generation, since)
 
 
 def dossier_timer(calendar: WorkingCalendar, since: datetime, *, due: datetime, generation: int) -> Timer:
     """The next rung of the clock of the dossier as a whole."""
-    near = calendar.subtract_working_time(due, NEAR_OF_DOSSIER)
+    near = near_of_dossier(calendar, due)
     return next_rung(calendar, Scope.DOSSIER, 0, due, near, generation, since)
+
+
+def near_of_stage(calendar: WorkingCalendar, due: datetime, budget_minutes: int) -> datetime:
+    """When a stage comes near its end."""
+    return calendar.subtract_working_time(due, timedelta(minutes=budget_minutes / _NEAR_OF_STAGE))
+
+
+def near_of_dossier(calendar: WorkingCalendar, due: datetime) -> datetime:
+    """When a dossier comes near its end."""
+    return calendar.subtract_working_time(due, NEAR_OF_DOSSIER)
 
 
 def next_rung(

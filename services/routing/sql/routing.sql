@@ -107,6 +107,10 @@ UPDATE journey
              entries, last_at)
  WHERE journey.dossier = g.dossier;
 
+-- name: adopt_journeys
+-- Records that became live.   $1 dossiers
+UPDATE journey SET origin = NULL WHERE dossier = ANY($1::text[]);
+
 -- name: take_timers
 -- Takes the timers of some dossiers away, so that they can be written anew.   $1 dossiers
 DELETE FROM timer WHERE dossier = ANY($1::text[])

@@ -212,6 +212,9 @@ async def save_journeys(tx: Transaction, changed: Iterable[Journey]) -> None:
         await tx.copy_records_to_table("journey", records=[_row(one) for one in new], columns=_JOURNEY_COLUMNS)
     if moved:
         await change_journeys(tx, moved)
+    adopted = [journey.dossier for journey in ordered if journey.unsaved.is_adopted]
+    if adopted:
+        await adopt_journeys(tx, adopted)
     entries = [(journey.dossier, *_entry(entry)) for journey in ordered for entry in journey.unsaved.entries]
     if entries:
         await tx.copy_records_to_table("ledger", records=entries, columns=_LEDGER_COLUMNS)
@@ -288,6 +291,10 @@ async def change_journeys(tx: Transaction, moved: Sequence[Journey]) -> None:
     status = await tx.execute(_sql["change_journeys"], *(list(column) for column in zip(*rows, strict=True)))
     if status != f"UPDATE {len(moved)}":
         raise JourneysLostError(f"{status} of {len(moved)} journeys")
+
+
+async def adopt_journeys(tx: Transaction, dossiers: Sequence[str]) -> None:
+    await tx.execute(_sql["adopt_journeys"], dossiers)
 
 
 async def take_timers(tx: Transaction, dossiers: Sequence[str]) -> dict[str, tuple[Timer, ...]]:
