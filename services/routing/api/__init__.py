@@ -54,7 +54,7 @@ def router(database: Database, calendars: Calendars) -> APIRouter:
     """Routing's routes."""
     routes = APIRouter(prefix="/routing", tags=["routing"])
     _published_routes(routes, database)
-    _plan_routes(routes, database)
+    _calendar_routes(routes, database)
     _officer_routes(routes, database)
     _dossier_routes(routes, database, calendars)
     return routes
@@ -125,7 +125,7 @@ def _published_routes(routes: APIRouter, database: Database) -> None:
         return {"routes": [route_shown(versions[0]) for versions in found.values()]}
 
 
-def _plan_routes(routes: APIRouter, database: Database) -> None:
+def _calendar_routes(routes: APIRouter, database: Database) -> None:
     @routes.get("/calendars/{code}")
     async def get_calendar(code: Code) -> dict[str, Any]:
         """A calendar in its newest version: what a promise of today is counted by."""
@@ -137,13 +137,6 @@ def _plan_routes(routes: APIRouter, database: Database) -> None:
                 Problem(404, "unknown-calendar", "No such calendar", "no calendar has this code", "see /routing/units")
             )
         return {"code": code, "version": version, "data": to_data(found[code, version])}
-
-    @routes.get("/routes")
-    async def get_routes() -> dict[str, Any]:
-        """Every route with its stages."""
-        async with database.pool.acquire() as connection:
-            found = await store.routes(connection)
-        return {"routes": [route_shown(one) for one in found.values()]}
 
 
 def _officer_routes(routes: APIRouter, database: Database) -> None:

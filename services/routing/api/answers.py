@@ -67,17 +67,6 @@ def unit_of(one: values.Unit, heads: tuple[values.Head, ...]) -> dict[str, Any]:
     }
 
 
-def route_shown(one: values.Route) -> dict[str, Any]:
-    """A route with its stages."""
-    return {
-        "code": one.code,
-        "level": one.level,
-        "stages": [
-            {"name": stage.name, "place": stage.place, "role": stage.role, "share": stage.share} for stage in one.stages
-        ],
-    }
-
-
 def officer_shown(one: values.Officer) -> dict[str, Any]:
     """An officer's appointment."""
     return {
