@@ -108,6 +108,15 @@ WORDS: Final[Mapping[str, Word]] = {
     "ProcedurePublished.name": Word("its name for people", "Trợ cấp xã hội hằng tháng"),
     "ResultHandedOver.way": Word("how the citizen got the result", "post"),
     "ResultReady.unit": Word("at whose desk it lies", "000.01.99.H41"),
+    "DossierAdopted.origin": Word("the record that it came from", "replay 2018"),
+    "ProcedurePublished.route": Word(
+        "code of the route that it takes; absent: the route of its level", "social_allowance"
+    ),
+    "RoutePublished.code": Word("which route", "social_allowance"),
+    "RoutePublished.level": Word("of the procedures that take it when they name none", "town"),
+    "RoutePublished.length": Word(
+        "of all its stages together; 0: they share whatever term there is", 5600, "160ths of a calendar day"
+    ),
     "StageStarted.due": Word("when the whole dossier falls due", "2019-05-20T10:00:00Z"),
     "StageStarted.unit": Word("which unit has the stage", "000.00.99.H41"),
     "UnitPublished.code": Word("which unit", "000.01.99.H41"),
@@ -117,6 +126,7 @@ WORDS: Final[Mapping[str, Word]] = {
 SUBJECTS: Final[Mapping[str, str]] = {
     "CalendarPublished": "calendar:office",
     "ProcedurePublished": "procedure:1.001776",
+    "RoutePublished": "route:social_allowance",
     "UnitPublished": "unit:000.01.99.H41",
 }
 """What a stream is about where it is not a dossier."""

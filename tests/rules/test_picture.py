@@ -26,6 +26,7 @@ from shared.events import (
     NoticeFailed,
     NoticeSent,
     ResultHandedOver,
+    RoutePublished,
     Scope,
     Service,
     SupplementReceived,
@@ -56,8 +57,8 @@ def deadline(story: Story, kind: type[DeadlineNear | DeadlineReached | DeadlineP
     return story.say(kind(scope=scope, run=1, generation=1, unit=COMMUNE, due=story.now))
 
 
-def test_every_event_is_heard() -> None:
-    assert hearer().types == frozenset(every_event().values())
+def test_every_event_is_heard_but_that_of_a_route_which_only_who_promises_needs() -> None:
+    assert hearer().types == frozenset(every_event().values()) - {RoutePublished}
 
 
 def test_a_received_dossier_lies_at_its_desk() -> None:

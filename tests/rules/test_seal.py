@@ -204,7 +204,7 @@ def test_a_private_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_absent_folder_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(KeysError, match="lienthong up"):
+    with pytest.raises(KeysError, match="lienthong prepare"):
         Keyring.load(tmp_path / "nowhere", "intake")
 
 
