@@ -88,10 +88,11 @@ def _counted(clock: Clock, name: str, run: Callable[..., Awaitable[Any]]) -> Cal
 
 
 def _timed(clock: Clock, step: str, run: Callable[..., Any]) -> Callable[..., Any]:
+    # Looking at the clock costs half a microsecond, which the decoding of each record is charged with.
     def timed(*arguments: Any) -> Any:
-        used = time.perf_counter()
+        used = time.process_time()
         result = run(*arguments)
-        clock.python[step] += time.perf_counter() - used
+        clock.python[step] += time.process_time() - used
         return result
 
     return timed
