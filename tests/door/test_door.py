@@ -589,12 +589,18 @@ async def test_the_door_is_ready_when_all_four_are_and_names_those_that_are_not(
 async def test_the_front_page_links_what_there_is_in_two_languages(door: TheDoor) -> None:
     async with door.client() as client:
         page = await client.get("/")
+        english = await client.get("/?lang=en")
+        nowhere = await client.get("/nowhere", headers={"Accept": "text/html", "Accept-Language": "en"})
 
     assert page.status_code == 200
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
-    for address in ("/intake/procedures/page", "/reporting/", "/mail/", "/intake/docs", "/health/ready"):
+    for address in ("/intake/procedures/page", "/reporting/river", "/mail/", "/intake/docs", "/health/ready"):
         assert f'href="{address}"' in page.text
-    assert page.text.index("Tra cứu thủ tục") < page.text.index("Search the procedures")
+    assert "Tra cứu thủ tục" in page.text
+    assert "Bộ phận báo cáo đang không trả lời" in page.text
+    assert "Search the procedures" in english.text
+    assert nowhere.status_code == 404
+    assert "Nothing was found" in nowhere.text
 
 
 async def test_a_door_without_a_mail_catcher_links_none_and_is_ready() -> None:

@@ -38,7 +38,7 @@ def add(routes: APIRouter, database: Database, shell: Pages, watch: Watch) -> No
     @routes.get("/river")
     async def river(still: bool = False) -> HTMLResponse:
         seen = await handlers.glance(database, 0, LATEST)
-        first, days = await handlers.month(database)
+        first, days = await watch.month()
         return shell.page(
             "river.html",
             here=_HERE,
@@ -57,7 +57,7 @@ def add(routes: APIRouter, database: Database, shell: Pages, watch: Watch) -> No
 
     @routes.get("/river/days")
     async def month() -> JSONResponse:
-        first, days = await handlers.month(database)
+        first, days = await watch.month()
         sums = sorted(rules.by_day(days).values(), key=lambda one: one.day)
         return JSONResponse(
             {
