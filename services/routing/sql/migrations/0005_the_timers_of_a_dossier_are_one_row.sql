@@ -12,7 +12,7 @@ CREATE TABLE timer (
     dossier_generation int,
     dossier_at         timestamptz,
     fires_at           timestamptz NOT NULL GENERATED ALWAYS AS (least(stage_at, dossier_at)) STORED,
-    CHECK (stage_rung IN ('near', 'reached', 'passed')),
+    CHECK (stage_rung IN ('near', 'reached', 'passed', 'over')),
     CHECK (dossier_rung IN ('near', 'reached', 'passed')),
     CHECK (num_nulls(stage_run, stage_rung, stage_generation, stage_at) IN (0, 4)),
     CHECK (num_nulls(dossier_rung, dossier_generation, dossier_at) IN (0, 3))
