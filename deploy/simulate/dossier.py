@@ -101,9 +101,11 @@ class Dossier:
         """It comes to its next stage."""
         stage = self.arrival.procedure.stages[self.stage]
         if stage.kind == "posting":
-            self.town.at(self.calendar.add_working_time(at, self._posting(stage, at)) + _SECOND, self.is_done)
+            # As routing reckons it, in whole minutes of office hours; nobody acts before it is over.
+            ends = due_of_term(self.calendar, at, stage.term) if stage.term is not None else at
+            self.town.at(max(ends, at) + _SECOND, self.is_done)
         elif stage.kind == "citizen":
-            self.town.at(self._answered(at, self.town.model.fee_days), self.resumes)
+            self.town.at(self._answered(at, self.town.model.fee_days), self.pays_since(at))
         else:
             self.town.at(max(at, self._wanted(timedelta(minutes=30))), self.is_taken_up)
 
@@ -164,12 +166,18 @@ class Dossier:
 
         return resumed
 
-    def resumes(self, at: datetime) -> None:
-        """A stage that waited for the citizen: paid, and on at once."""
-        if self.over:
-            return
-        self._act("routing", at, {"kind": "resume"}, None)
-        self.is_done(at)
+    def pays_since(self, asked: datetime) -> Any:
+        """A stage that waits for the citizen, and for nobody else."""
+
+        def paid(at: datetime) -> None:
+            if self.over:
+                return
+            self._act("routing", at, {"kind": "resume"}, None)
+            self._moves_due(asked, at)
+            # The wait was all of the stage: routing hands it over by itself.
+            self.goes_on(at)
+
+        return paid
 
     def is_done(self, at: datetime) -> None:
         """A stage is done: on to the next, back, or the result is ready."""
@@ -185,15 +193,19 @@ class Dossier:
             self.enters(at)
         elif self.stage < len(stages) - 1:
             self._act("routing", at, {"kind": "hand_over"}, self.holder)
-            self.stage += 1
-            self.holder = None
-            self.enters(at)
+            self.goes_on(at)
         else:
             self._act("routing", at, {"kind": "finish"}, self.holder)
             self.over, self.end = True, "ready"
             self.late = is_late(self.calendar, self.due, at)
             if self.draw.random() >= self.town.model.collect_never:
                 self.town.at(self._answered(at, self.town.model.collect_days), self.is_collected)
+
+    def goes_on(self, at: datetime) -> None:
+        """To the next stage."""
+        self.stage += 1
+        self.holder = None
+        self.enters(at)
 
     def is_collected(self, at: datetime) -> None:
         way = "online" if self.arrival.channel is Channel.ONLINE else self.arrival.channel.value
@@ -223,11 +235,6 @@ class Dossier:
         median = model.effort.get(str(stage.role), 10)
         return timedelta(minutes=median * self.draw.lognormvariate(0.0, model.effort_sigma))
 
-    def _posting(self, stage: Stage, at: datetime) -> timedelta:
-        day = self.calendar.day_of(at) + timedelta(days=max(1, round(stage.days)))
-        end = self.calendar.close_of(self.calendar.working_day_from(day))
-        return self.calendar.working_time(at, end)
-
     def _answered(self, at: datetime, days: Spread) -> datetime:
         """When a citizen does what is wanted: through the portal at any hour, else at the desk; never at once."""
         wait = min(days.median * self.draw.lognormvariate(0.0, days.sigma), _LONGEST_WAIT)
@@ -241,10 +248,14 @@ class Dossier:
         return when
 
     def _credit(self, asked: datetime, answered: datetime) -> None:
-        """The clock runs again, as routing counts it: whole seconds of office hours."""
+        """The clock runs again, and the work goes on."""
+        self._moves_due(asked, answered)
+        self.town.at(max(answered + 60 * _SECOND, self._wanted(timedelta(minutes=15))), self.is_taken_up)
+
+    def _moves_due(self, asked: datetime, answered: datetime) -> None:
+        """As routing counts it: whole seconds of office hours."""
         self.credit += self.calendar.working_time(asked, answered) // _SECOND * _SECOND
         self.due = due_with_credit(self.calendar, self.promise, self.credit)
-        self.town.at(max(answered + 60 * _SECOND, self._wanted(timedelta(minutes=15))), self.is_taken_up)
 
     def _holder_on(self, at: datetime) -> str | None:
         """Who does it for the unit that holds it: whoever had it, if he is still in office."""

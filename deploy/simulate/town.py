@@ -46,7 +46,7 @@ class Officer:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A step of a route. ``weight``: its part of the whole, in whatever the route counts. ``days``: of a posting."""
+    """A step of a route. ``weight``: its part of the whole, in whatever the route counts. ``term``: of a posting."""
 
     name: str
     kind: Kind
@@ -54,7 +54,7 @@ class Stage:
     unit: str | None
     role: str | None
     weight: float
-    days: float
+    term: Term | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ def _stage(one: Mapping[str, Any]) -> Stage:
         one.get("unit"),
         StageRole(role).value if role else None,
         days or float(one.get("share") or 0) or 0.1,
-        days,
+        Term(int(budget["value"]), TermUnit(budget["unit"])) if budget and one.get("kind") == "posting" else None,
     )
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from services.routing.rules import acting, deadline
 from services.routing.rules.journey import BOTH_CLOCKS
-from services.routing.values import AS_RECORDED, Action, Adopt, Journey, Known, Refused, Rung
+from services.routing.values import AS_RECORDED, Action, Adopt, Journey, Known, Refused, Rung, StageKind, Timer
 from shared.bus import Decided, Decision, Say
 from shared.calendar import WorkingCalendar
 from shared.envelope import Heard
@@ -41,12 +41,11 @@ def carry_out(
         return _adopt(journey, now, known)
     if journey.origin is None or journey.route == AS_RECORDED:
         return acting.carry_out(journey, action, at, known)
-    calendar = known.calendar_of(journey)
-    before = _told_until(journey, at, calendar)
+    before = _told_until(journey, at, known)
     decided = acting.carry_out(before.state, action, at, known)
     if isinstance(decided, Refused):
         return decided
-    return Decided(decided.state, (*before.say, *decided.say, *_late_at_once(journey, decided.state, at, calendar)))
+    return Decided(decided.state, (*before.say, *decided.say, *_late_at_once(journey, decided.state, at, known)))
 
 
 def in_its_time(rule: Rule) -> Rule:
@@ -60,35 +59,44 @@ def in_its_time(rule: Rule) -> Rule:
             began = rule(None, heard, known)
             if not isinstance(began, Decided) or began.state.route == AS_RECORDED:
                 return began
-            late = _late_at_once(None, began.state, heard.time, known.calendar_of(began.state))
+            late = _late_at_once(None, began.state, heard.time, known)
             return Decided(began.state, (*began.say, *late))
-        calendar = known.calendar_of(journey)
-        before = _told_until(journey, heard.time, calendar)
+        before = _told_until(journey, heard.time, known)
         decided = rule(before.state, heard, known)
         if not isinstance(decided, Decided):
             return decided
-        late = _late_at_once(journey, decided.state, heard.time, calendar)
+        late = _late_at_once(journey, decided.state, heard.time, known)
         return Decided(decided.state, (*before.say, *decided.say, *late))
 
     return decide
 
 
-def _told_until(journey: Journey, until: datetime, calendar: WorkingCalendar) -> Decided[Journey]:
+def _told_until(journey: Journey, until: datetime, known: Known) -> Decided[Journey]:
     """The rungs of both clocks between the last entry and an instant, each at its own time.
 
     What lies before the last entry was said with it; a clock that stands comes to no rung.
     """
     if journey.state != "moving" or journey.origin is None:
         return Decided(journey)
+    calendar = known.calendar_of(journey)
     came = sorted(
         (instant, scope.value, rung)
-        for scope in Scope
+        for scope in _running(journey, known)
         for rung, instant in _rungs(journey, scope, calendar).items()
         if journey.last_at < instant <= until
     )
     return Decided(
         journey, tuple(Say(acting.said_of(journey, Scope(scope), rung), instant) for instant, scope, rung in came)
     )
+
+
+def _running(journey: Journey, known: Known) -> tuple[Scope, ...]:
+    """The clocks that can miss something: nobody is late with a public posting, nor with what the citizen is to do."""
+    return tuple(Scope) if _kind(journey, known) == "work" else (Scope.DOSSIER,)
+
+
+def _kind(journey: Journey, known: Known) -> StageKind:
+    return known.route_of(journey).stages[journey.stage_number].kind
 
 
 def _rungs(journey: Journey, scope: Scope, calendar: WorkingCalendar) -> dict[Rung, datetime]:
@@ -100,14 +108,15 @@ def _rungs(journey: Journey, scope: Scope, calendar: WorkingCalendar) -> dict[Ru
     return {"near": near, "reached": due, "passed": deadline.passed_at(calendar, due)}
 
 
-def _late_at_once(before: Journey | None, after: Journey, at: datetime, calendar: WorkingCalendar) -> tuple[Say, ...]:
+def _late_at_once(before: Journey | None, after: Journey, at: datetime, known: Known) -> tuple[Say, ...]:
     """A clock that begins to run (again) when its date is over: late from this instant on, as a live one would say."""
     starts = after.state == "moving" and (before is None or before.state == "paused")
     if not starts:
         return ()
+    calendar = known.calendar_of(after)
     return tuple(
         Say(acting.said_of(after, scope, "passed"), at)
-        for scope in Scope
+        for scope in _running(after, known)
         if deadline.passed_at(calendar, deadline.due_of(after, scope)) <= at
     )
 
@@ -124,9 +133,13 @@ def _adopt(journey: Journey, now: datetime, known: Known) -> Decided[Journey] | 
     if journey.state == "withdrawn":
         return Refused("closed", "the dossier is withdrawn: it stays a record")
     calendar = known.calendar_of(journey)
-    told = _told_until(journey, now, calendar)
+    told = _told_until(journey, now, known)
     live = replace(told.state, origin=None, last_at=max(journey.last_at, now))
     timers = tuple(one for one in deadline.timers(live, calendar, now) if one.fires_at > now)
+    if live.state == "moving" and _kind(live, known) == "posting":
+        # One that is over meanwhile ends now: that is the next thing that happens, and no deadline that was missed.
+        over = Timer(Scope.STAGE, live.run, "over", live.generation, live.stage_due)
+        timers = (over, *(one for one in timers if one.scope is Scope.DOSSIER))
     unsaved = replace(live.unsaved.with_clocks(BOTH_CLOCKS, timers), is_adopted=True)
     said = DossierAdopted(origin=journey.origin, run=journey.run, unit=journey.unit)
     return Decided(replace(live, unsaved=unsaved), (*told.say, Say(said, now)))
