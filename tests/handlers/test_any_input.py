@@ -41,6 +41,18 @@ VALID: dict[str, Any] = {
     "/intake/dossiers/{code}/supplement": {"components": ["cmnd"]},
     "/intake/dossiers/{code}/withdrawal": {},
     "/intake/dossiers/{code}/result": {"way": "desk"},
+    "/intake/records": {
+        "records": [{**a_reception_body(contact={"email": "a@example.vn"}, record=A_RECORD), "id": "record-1"}]
+    },
+    "/intake/commands": {
+        "commands": [
+            {
+                "id": "1",
+                "dossier": "018f2c3e-0000-7000-8000-000000000000",
+                "action": {"kind": "supplement", "at": "2019-03-04T09:00:00+07:00", "components": ["cmnd"]},
+            }
+        ]
+    },
     "/intake/procedures": {"procedures": [A_PROCEDURE]},
     "/routing/calendars/{code}": {"data": to_data(office()) | {"days_off": ["2019-01-01"], "worked_days": {}}},
     "/routing/units/{code}": A_UNIT,
