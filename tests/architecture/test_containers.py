@@ -16,6 +16,7 @@ from deploy.containers import make_secrets
 from deploy.launcher import artifacts
 from deploy.launcher.kafka import configuration
 from deploy.launcher.layout import Layout
+from deploy.sample.says import BANNER_EN, BANNER_VI
 from shared.events import TOPICS
 from tests.architecture.tree import REPOSITORY, SERVICES, name_of
 
@@ -106,6 +107,13 @@ def test_our_image_has_the_product_s_version() -> None:
     )
     named += re.findall(r"^ARG VERSION=(\S+)$", _DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(named) == {project}
+
+
+@pytest.mark.parametrize("name", ["door", *SERVICES])
+def test_the_demonstration_says_on_every_page_that_it_is_one(name: str) -> None:
+    environment = _read(_DEMO)["services"][name]["environment"]
+
+    assert (environment["BANNER_VI"], environment["BANNER_EN"]) == (BANNER_VI, BANNER_EN)
 
 
 def test_the_broker_is_set_as_the_launcher_sets_it() -> None:
