@@ -117,7 +117,7 @@ async def test_a_dossier_passes_posting_and_citizen_over_the_store(routing: Rout
     await routing.does(dossier, HandOver())
     during = await routing.journey(dossier)
     async with routing.database.pool.acquire() as connection:
-        await connection.execute("UPDATE timer SET fires_at = clock_timestamp() WHERE dossier = $1", dossier)
+        await connection.execute("UPDATE timer SET stage_at = clock_timestamp() WHERE dossier = $1", dossier)
 
     said = await routing.fires(dossier)
     waiting = await routing.journey(dossier)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from deploy.cli import build
 from deploy.launcher.layout import Layout
 from deploy.launcher.servers import Servers
+from deploy.sample.says import BANNER_VI, SETTINGS
 from shared.seal import make_keys
 from tests.catalogues import PROCEDURES, a_file, a_row, needs_the_procedures
 from tests.pages.conftest import DESK, NARROWEST, PHONE, PageAt, fits, save
@@ -54,6 +55,7 @@ async def intake(servers: Servers, layout: Layout, tmp_path_factory: pytest.Temp
             "HTTP_PORT": str(port),
             "SEAL_KEYS": str(folder / "keys"),
             "DEV_ACTOR": "true",
+            **SETTINGS,
         }
         async with running("services.intake", environment, port):
             url = f"http://127.0.0.1:{port}"
@@ -74,6 +76,19 @@ async def test_procedures_can_be_read_at_any_width(page_at: PageAt, intake: str,
     await page.get_by_role("link", name="Trang sau").click()
     await expect(page.locator("tbody tr")).to_have_count(10)
     await expect(page.get_by_role("link", name="Trang sau")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [DESK, PHONE])
+async def test_the_page_says_that_it_is_a_sample_and_how_much_of_the_town_s_figure_is_there(
+    page_at: PageAt, intake: str, width: int
+) -> None:
+    page = await page_at(width, scripts=False)
+    await page.goto(f"{intake}/intake/procedures/page")
+
+    assert await fits(page)
+    await expect(page.get_by_text(BANNER_VI)).to_be_visible()
+    await expect(page.get_by_text("/ 378 thủ tục đã nạp")).to_be_visible()
+    await expect(page.get_by_text("do chính thị xã công bố")).to_be_visible()
 
 
 @pytest.mark.parametrize("typed", ["luu dong", "Lưu Động", "KẾT HÔN LƯU ĐỘNG", "dang ky ket hon", "1.000593"])
