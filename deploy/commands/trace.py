@@ -123,12 +123,14 @@ def _show_walk(console: Console, walk: Walk) -> None:
         (_when(walk.began), "bold"), "  ", _named(walk), f"  {ms(walk.ns)} = {ms(walk.working)} working + ",
         f"{ms(walk.waiting)} waiting", (f"   trace {walk.trace}", "dim"),
     )  # fmt: skip
-    tree = Tree(head, guide_style="dim")
+    # By itself: a tree cuts what is wider than the terminal, and a trace's id is there to be copied.
+    console.print(head, soft_wrap=True)
+    tree = Tree(Text(), guide_style="dim", hide_root=True)
     if not walk.whole:
         tree.add(Text("its beginning is not kept any more", "yellow"))
     for step in walk.steps:
         _grow(tree, step, walk.began)
-    console.print(tree, soft_wrap=True)
+    console.print(tree)
 
 
 def _grow(tree: Tree, step: Step, began: int) -> None:

@@ -1,4 +1,4 @@
-"""What names of spans, queues, codes and states are called on the pages, in Vietnamese and English."""
+"""What names of spans, queues, codes and states are called on the pages, in the page's language."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from deploy.journey.spans import Queue
+from shared.http.language import asked
 
 ZONE: Final = ZoneInfo("Asia/Ho_Chi_Minh")
 
@@ -69,11 +70,16 @@ def clock(ns: int) -> Markup:
     return Markup('<time datetime="{}">{:%H:%M:%S %d/%m/%Y}</time>').format(at.isoformat(timespec="milliseconds"), at)
 
 
+def command(name: str) -> str:
+    """What was done, by the name of its span; a name that is no command's stays as it is."""
+    return COMMANDS.get(name, name) if asked().language == "vi" else name[:1].upper() + name[1:]
+
+
 def milliseconds(ns: int) -> str:
-    """Nanoseconds as people read them: 3,2 ms, 240 ms, 12 s, 5 phút, 3 giờ, 2 ngày."""
+    """Nanoseconds as people read them: 3,2 ms, 240 ms, 12 giây, 5 phút (3.2 ms, 12 s, 5 min)."""
     value = ns / 1e6
     if value < 10_000:
-        return (f"{value:.1f}" if value < 100 else f"{value:.0f}").replace(".", ",") + " ms"
+        return _decimal(f"{value:.1f}" if value < 100 else f"{value:.0f}") + " ms"
     return seconds(ns / 1e9)
 
 
@@ -81,15 +87,22 @@ def seconds(value: float | None) -> str:
     """Seconds as people read them; a dash for None."""
     if value is None:
         return "–"
-    for size, unit, name in ((172_800, 86_400, "ngày"), (7_200, 3_600, "giờ"), (120, 60, "phút")):
+    days, hours, minutes, second = (
+        ("ngày", "giờ", "phút", "giây") if asked().language == "vi" else ("d", "h", "min", "s")
+    )
+    for size, unit, name in ((172_800, 86_400, days), (7_200, 3_600, hours), (120, 60, minutes)):
         if value >= size:
             return f"{value / unit:.0f} {name}"
-    return f"{value:.0f} giây" if value >= 10 else f"{value:.1f}".replace(".", ",") + " giây"
+    return f"{value:.0f} {second}" if value >= 10 else f"{_decimal(f'{value:.1f}')} {second}"
 
 
 def size(value: int) -> str:
     """Bytes as people read them."""
-    return f"{value / 1024 / 1024:.1f} MB".replace(".", ",") if value >= 100_000 else f"{value / 1024:.0f} kB"
+    return _decimal(f"{value / 1024 / 1024:.1f}") + " MB" if value >= 100_000 else f"{value / 1024:.0f} kB"
+
+
+def _decimal(text: str) -> str:
+    return text.replace(".", ",") if asked().language == "vi" else text
 
 
 def severity(number: int) -> tuple[str, str]:

@@ -8,7 +8,7 @@
   button.className = "second";
   let stopped = false;
 
-  const say = () => { button.textContent = stopped ? "Tự cập nhật" : "Ngừng tự cập nhật"; };
+  const say = () => { button.textContent = stopped ? live.dataset.go : live.dataset.stop; };
   const place = () => { live.querySelector(".asof").append(button); };
   button.addEventListener("click", () => { stopped = !stopped; say(); });
   say();
