@@ -26,7 +26,7 @@ from tests.layouts import CONTAINERS
 from tests.processes import until
 
 PROJECT: Final = "lienthong-test"
-FILES: Final = ("docker-compose.yml", "deploy/containers/demo.yml")
+FILES: Final = ("docker-compose.yml", "deploy/containers/demo.yml", "tests/containers/ways.yml")
 DOOR: Final = CONTAINERS.port + PORTS_IN_RANGE
 JAEGER: Final = DOOR + 1
 MAILPIT: Final = DOOR + 2
@@ -153,7 +153,7 @@ async def _entered(secrets: Path) -> AsyncIterator[Databases]:
     def address(name: str) -> str:
         return (secrets / name).read_text().replace("@postgres:5432/", f"@127.0.0.1:{ports['postgres']}/")
 
-    async with tunnels(f"{PROJECT}-within-1", targets):
+    async with tunnels(f"{PROJECT}-ways-1", targets):
         yield Databases(
             login={each: address(f"database_url_{each}") for each in SERVICES},
             owner={each: address(f"database_owner_url_{each}") for each in SERVICES},

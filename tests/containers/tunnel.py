@@ -74,6 +74,8 @@ async def _carry(
             carrier.kill()
         await carrier.wait()
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
