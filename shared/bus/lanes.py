@@ -92,7 +92,7 @@ class Bus:
     _lanes: list[_Lane] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _woken: Woken = field(default_factory=Woken)
-    _client: AIOKafkaClient | None = None
+    _client: AIOKafkaClient = field(init=False)
 
     @property
     def heard(self) -> int:
@@ -132,13 +132,17 @@ class Bus:
             self._listen(broker, topics, name, f"{name}-{self.slot}-{number}")
         if self.hearer.states:
             self._listen(broker, list(self.hearer.states), f"{name}.states", f"{name}.states-{self.slot}", states=True)
+        # Started here, not by the look that asks it: cancelled in its start, aiokafka's client leaves a connection.
+        self._client = AIOKafkaClient(bootstrap_servers=self.kafka)
         try:
+            await self._client.bootstrap()
             await broker.connect()
             options: Any = broker.config.broker_config
             options.builder = partial(Ear, **options.builder.keywords)
             await broker.start()
         except (KafkaError, OSError) as error:
             await broker.stop()
+            await self._client.close()
             raise BrokerAwayError(type(error).__name__) from error
         self._tasks = [
             asyncio.create_task(self._sweep(), name="sweep"),
@@ -153,8 +157,8 @@ class Bus:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._broker is not None:
             await self._broker.stop()
+            await self._client.close()
         await asyncio.gather(*polling, return_exceptions=True)
-        await self._hang_up()
 
     def _listen(
         self, broker: KafkaBroker, topics: Sequence[Topic], group: str, member: str, *, states: bool = False
@@ -240,28 +244,22 @@ class Bus:
             if loop.time() >= look:
                 look = loop.time() + _LOOK_AROUND
                 await self._in_time(self._end_standing_still(), "sessions")
-                if not await self._in_time(self._look_for_incarnations(), "incarnations"):
-                    await self._hang_up()
+                await self._in_time(self._look_for_incarnations(), "incarnations")
             for lane in self._lanes:
                 if lane.is_deaf:
                     log.error("lane_deaf", extra={"group": lane.subscriber.group_id})
                     await self._in_time(self._open_again(lane), "ear", seconds=_DEAF_AFTER)
             await asyncio.sleep(_LOOK)
 
-    async def _in_time(self, look: Coroutine[Any, Any, None], at: str, *, seconds: float = _LONGEST_ANSWER) -> bool:
-        """False when broker or database are away: the next look will do."""
+    async def _in_time(self, look: Coroutine[Any, Any, None], at: str, *, seconds: float = _LONGEST_ANSWER) -> None:
+        """Log it when broker or database are away: the next look will do."""
         try:
             async with asyncio.timeout(seconds):
                 await look
         except Exception as error:
             log.info("watch_failed", extra={"at": at, "error": type(error).__name__})
-            return False
-        return True
 
     async def _look_for_incarnations(self) -> None:
-        if self._client is None:
-            self._client = AIOKafkaClient(bootstrap_servers=self.kafka)
-            await self._client.bootstrap()
         held = {where: lane.ear for lane in self._lanes if lane.ear for where in lane.ear.assignment()}
         topics = {where.topic for where in held}
         there = await topic_ids(self._client, topics)
@@ -285,11 +283,6 @@ class Bus:
     async def _open_again(self, lane: _Lane) -> None:
         await lane.subscriber.stop()
         await lane.subscriber.start()
-
-    async def _hang_up(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
 
 
 async def _raw_parser(message: tuple[ConsumerRecord[bytes, bytes], ...]) -> StreamMessage[Any]:

@@ -6,8 +6,9 @@ from functools import partial
 
 from playwright.async_api import expect
 
+from shared.http.language import number
 from tests.flow.river import TOWN, WARD, WARD_DESK, River
-from tests.pages.conftest import DESK, PageAt, browser, page_at
+from tests.pages.conftest import DESK, PageAt, browser, figure, page_at
 from tests.processes import until
 
 __all__ = ["browser", "page_at"]
@@ -30,18 +31,18 @@ async def test_a_hand_over_moves_on_the_open_page_and_again_after_reporting_was_
     desk = page.locator(f'[data-figure="unit/{WARD}/commune_desk/open"]')
     officer = page.locator(f'[data-figure="unit/{WARD}/commune_officer/open"]')
     town = page.locator(f'[data-figure="unit/{TOWN}/town_desk/open"]')
-    at_desk, at_officer, at_town = [int(await each.inner_text()) for each in (desk, officer, town)]
+    at_desk, at_officer, at_town = [await figure(each) for each in (desk, officer, town)]
 
     await river.act(receipt["id"], {"kind": "hand_over"}, WARD_DESK)
 
-    await expect(desk).to_have_text(str(at_desk - 1), timeout=60_000)
-    await expect(officer).to_have_text(str(at_officer + 1), timeout=60_000)
+    await expect(desk).to_have_text(number(at_desk - 1), timeout=60_000)
+    await expect(officer).to_have_text(number(at_officer + 1), timeout=60_000)
 
     await river.kill("reporting")
     await expect(page.locator("#live")).to_have_text("Mất kết nối, đang thử lại", timeout=60_000)
     await river.act(receipt["id"], {"kind": "hand_over"}, WARD_DESK)
     await river.start("reporting")
 
-    await expect(town).to_have_text(str(at_town + 1), timeout=60_000)
+    await expect(town).to_have_text(number(at_town + 1), timeout=60_000)
     await expect(page.locator("#live")).to_have_text("Trực tiếp", timeout=60_000)
     assert await page.evaluate("window.stayed")

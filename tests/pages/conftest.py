@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, async_playwright
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "var" / "screenshots"
 DESK = 1280
@@ -84,6 +84,11 @@ async def save(page: Page, name: str) -> Path:
     path = SCREENSHOTS / f"{name}.png"
     await page.screenshot(path=path, full_page=True)
     return path
+
+
+async def figure(shown: Locator) -> int:
+    """A number on a Vietnamese page: 1.434 is 1434."""
+    return int((await shown.inner_text()).replace(".", ""))
 
 
 async def fits(page: Page) -> bool:

@@ -12,7 +12,8 @@ from playwright.async_api import expect
 from services.reporting import handlers
 from shared.bus import hear_batch
 from shared.events import DeadlinePassed, Scope
-from tests.pages.conftest import DESK, NARROWEST, PHONE, SCREENSHOTS, TABLET, PageAt, fits, save
+from shared.http.language import number
+from tests.pages.conftest import DESK, NARROWEST, PHONE, SCREENSHOTS, TABLET, PageAt, figure, fits, save
 from tests.pages.test_reporting import Shown, reporting
 from tests.telling import COMMUNE, Story, records_of
 
@@ -88,7 +89,7 @@ async def test_what_is_heard_moves_on_the_open_page(page_at: PageAt, reporting: 
     await expect(page.get_by_text("Trực tiếp")).to_be_visible()
     await page.evaluate("window.stayed = true")
     late = page.locator(f'[data-figure="unit/{COMMUNE}/commune_desk/late"]')
-    before = int(await late.inner_text())
+    before = await figure(late)
 
     story = Story()
     story.starts(because=story.received(901))
@@ -96,7 +97,7 @@ async def test_what_is_heard_moves_on_the_open_page(page_at: PageAt, reporting: 
     async with reporting.database.transaction() as tx:
         await hear_batch(tx, handlers.hearer(), records_of(story.said))
 
-    await expect(late).to_have_text(str(before + 1))
+    await expect(late).to_have_text(number(before + 1))
     await expect(page.locator("#latest li").filter(has_text="Quá hạn của bước xử lý").first).to_be_visible()
     await expect(page.locator(f'#latest a[href="/reporting/dossiers/{story.subject}"]')).to_have_count(3)
     assert await page.evaluate("window.stayed")
