@@ -39,7 +39,6 @@ async def main() -> None:
     await topics.create(servers.kafka, (*TOPICS, Topic(LIMIT_TOPIC), Topic(ALTERNATIVE_TOPIC)))
     await migrate_all(servers.databases.owner)
     owner = await asyncpg.connect(servers.databases.owner["routing"])
-    await owner.execute("CREATE TABLE IF NOT EXISTS bench_limit (key bytea, value bytea)")
     rates: dict[str, list[float]] = defaultdict(list)
     cpu: dict[str, list[float]] = defaultdict(list)
     rows: dict[str, str] = {}
@@ -63,6 +62,7 @@ async def main() -> None:
 
 async def prepare(owner: asyncpg.Connection[asyncpg.Record]) -> None:
     """Empty tables, with the units, the calendar and the procedure that the dossiers name."""
+    await owner.execute("CREATE TABLE IF NOT EXISTS bench_limit (key bytea, value bytea)")
     await owner.execute(
         f"TRUNCATE bench_limit, unit, calendar, procedure, parked, dead_letter, {', '.join(_ROUTING_TABLES)}"
     )
