@@ -1,3 +1,7 @@
+-- name: hold_shards
+-- Holds shards until the transaction ends.   $1 class of lock, $2 shards, ascending
+SELECT pg_advisory_xact_lock($1, shard) FROM unnest($2::int[]) AS given (shard);
+
 -- name: add_heard
 -- Rows for streams of which nothing was heard yet.   $1 subjects, $2 sources; ascending by (subject, source)
 INSERT INTO heard (subject, source) SELECT subject, source FROM unnest($1::text[], $2::text[]) AS given (subject, source)

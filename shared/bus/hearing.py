@@ -1,8 +1,11 @@
 """Hearing a batch: one transaction, one statement per step, keys ascending.
 
-Write or lock ``heard`` rows, sort out fates in memory, lock the subjects, *then* let the service load, decide, save and
-announce; at the end versions, parked and dead letters. A joined load under the lock would return new dossiers with old
-stages after a lock wait, because the statement's snapshot is older than the row that it waited for.
+Hold the shards, write or lock ``heard`` rows, sort out fates in memory, lock the subjects, *then* let the service load,
+decide, save and announce; at the end versions, parked and dead letters. A joined load under the lock would return new
+dossiers with old stages after a lock wait, because the statement's snapshot is older than the row that it waited for.
+
+Two hold one subject now and then (a zombie after a rebalance): the shard lets one of them work at a time. Row locks
+alone would not do: rows that are written ahead and rows that are locked are two ascending orders, not one.
 
 A stream whose first version comes is new in all likelihood. Its row is written at once with what will have been heard
 if all goes well, which is its lock, too; what comes out differently is put right at the end.
@@ -39,6 +42,7 @@ from shared.bus.rows import bury
 from shared.envelope import Heard, Record, Unreadable, decode
 from shared.events import TOPIC_OF, Event, Service, Topic
 from shared.journal import Stream as Locked
+from shared.journal import shard_of
 from shared.store import Migrations, Transaction
 
 __all__ = ["MIGRATIONS", "Guilty", "Hearer", "Heeded", "bury", "hear_batch", "set_aside", "signature"]
@@ -122,6 +126,7 @@ async def hear_batch(
             buried.append(unreadable(record, decoded))
         else:
             candidates.append(Candidate(record, decoded))
+    await rows.hold_shards(tx, {one.partition for one in records} | {shard_of(one) for one in again})
     ears = await _lock(tx, hearer, candidates, again)
     before = ears.before
     if with_parked:
@@ -284,6 +289,7 @@ async def set_aside(tx: Transaction, guilty: Sequence[Guilty]) -> None:
     """Make dead letters of records that end in an unforeseen error; each holds its version, and is parked no more."""
     dead = [_dead(one) for one in guilty]
     streams = {(one.envelope.subject, one.envelope.source) for one in dead if one.envelope is not None}
+    await rows.hold_shards(tx, {one.record.partition for one in guilty})
     last = await rows.lock_heard(tx, streams, ())
     gone = await rows.unpark(tx, {one.parked_id for one in guilty if one.parked_id is not None})
     await bury(tx, dead)

@@ -20,7 +20,18 @@ log = logging.getLogger(__name__)
 
 _sql = Queries(Path(__file__).parent)
 
+_LOCK_CLASS: Final = 0x686561  # "hea"
+
 _SERVICES: Final = {service.value: service for service in Service}
+
+
+async def hold_shards(tx: Transaction, shards: Collection[int]) -> None:
+    """Hold some shards until the transaction ends, ascending; waits for whoever hears of them now.
+
+    A shard is a partition: that of a record says which one its subject lies in.
+    """
+    if shards:
+        await tx.execute(_sql["hold_shards"], _LOCK_CLASS, sorted(shards))
 
 
 async def open_heard(tx: Transaction, expected: Mapping[Stream, LastHeard]) -> bool:

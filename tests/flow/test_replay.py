@@ -239,14 +239,16 @@ async def test_where_nobody_answers_a_replay_says_what_to_do(tmp_path: Path) -> 
 
 
 async def test_an_interrupted_replay_says_how_to_go_on_and_goes_on_from_there(river: River, tmp_path: Path) -> None:
-    path = a_small_log(tmp_path, *(f"interrupted-{nth}" for nth in range(400)))
+    path = a_small_log(tmp_path, *(f"interrupted-{nth}" for nth in range(800)))
     url = river.layout.url("door")
     of_these = "SELECT count(*) FROM dossier WHERE attributes->>'case' LIKE 'interrupted-%'"
 
-    async def some_are_there() -> bool:
-        return await number(river, "intake", of_these) > 20
+    # One connection for every look: a new one takes longer than many cases do.
+    async with replaying(url, path) as process, river.store("intake") as intake:
 
-    async with replaying(url, path) as process:
+        async def some_are_there() -> bool:
+            return bool(await intake.fetchval(of_these))
+
         await until(some_are_there, "cases arrive", seconds=60)
         process.send_signal(signal.SIGINT)
         text, _ = await process.communicate()
@@ -255,7 +257,7 @@ async def test_an_interrupted_replay_says_how_to_go_on_and_goes_on_from_there(ri
     assert process.returncode == 130
     assert "The same command goes on from here" in text.decode()
     assert again.code == 0, again.text
-    assert await number(river, "intake", of_these) == 400
+    assert await number(river, "intake", of_these) == 800
 
 
 async def test_a_replay_unit_takes_records_only(river: River, tmp_path: Path) -> None:

@@ -337,6 +337,19 @@ async def test_ten_hearers_of_the_same_records_in_any_order_hear_each_once_and_n
         assert await connection.fetchval("SELECT count(*) FROM journal") == len(stories)
 
 
+async def test_two_holders_that_open_what_the_other_knows_never_deadlock(database: Database) -> None:
+    """One opens M and then locks A, of which it has a later version; the other opens A and then M."""
+    for _ in range(40):
+        known, opened = sorted((a_story(2), a_story(2)), key=lambda story: story.subject)
+        later = [record_of(known.said[1]), record_of(opened.said[0])]
+        first = [record_of(known.said[0]), record_of(opened.said[0])]
+
+        await asyncio.gather(hear(database, Listener(), *later), hear(database, Listener(), *first))
+
+        assert await all_told(database, known) == [("intake", 1), ("intake", 2)]
+        assert await all_told(database, opened) == [("intake", 1)]
+
+
 async def test_a_cause_and_its_effect_in_two_lanes_at_once_never_miss_each_other(database: Database) -> None:
     """Each lane hears one of the two; whichever is later must find the other (the sweep may have to help)."""
     for _ in range(25):
