@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/
 .DEFAULT_GOAL := up
-.PHONY: up down status test test-containers check fmt bench chromium parser contracts asyncapi docs lock vendor clean bootstrap bootstrap-dev
+.PHONY: up down status test test-containers check fmt bench chromium parser contracts asyncapi docs screenshots lock vendor clean bootstrap bootstrap-dev
 
 up: bootstrap  ## everything, in the foreground
 	@exec $(RUN)lienthong up $(ARGS)
@@ -49,6 +49,9 @@ asyncapi: bootstrap-dev parser  ## AsyncAPI's own parser reads the document
 
 docs: bootstrap-dev  ## the documents as a site, in var/site
 	@$(RUN)python -m deploy.site
+
+screenshots: bootstrap-dev chromium  ## pictures of the sample town that runs, in docs/pictures
+	@$(RUN)python -m deploy.pictures
 
 lock: bootstrap-dev
 	$(RUN)python -m deploy.launcher.locks

@@ -153,11 +153,14 @@ def _lives(
         asyncio.run(_live(console, door, rate, seconds, seed, lived))
     except StoppedError as error:
         raise _end(errors, f"{error}\nSo far: {_so_far(lived)}. Run it again to go on.", 1) from error
+    except KeyboardInterrupt as error:
+        raise _end(errors, "Interrupted before anything was begun.", 130) from error
     took = round(time.monotonic() - began, 1)
     if as_json:
         Console().file.write(json.dumps({"lived": asdict(lived), "seconds": took}) + "\n")
     else:
-        console.print(f"{_so_far(lived)} in {took:.0f} s. Run it again to go on with what is open.", highlight=False)
+        text = f"{_so_far(lived)} in {took:.0f} s. Run it again to go on with what is open."
+        console.print(text, highlight=False, soft_wrap=True)
 
 
 async def _live(console: Console, url: str, rate: float, seconds: float | None, seed: int, lived: Lived) -> None:

@@ -72,7 +72,7 @@ def _door(settings: Settings) -> Door:
             continue  # not here: letters go to a real provider, traces to somebody else's store
         parts = urlsplit(origin)
         upstreams[name] = Upstream(name, str(parts.hostname), int(parts.port or 80), limits)
-    return Door(upstreams, settings.banner)
+    return Door(upstreams, settings.banner, settings.door_started_by)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from collections.abc import Container
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal
 
 SERVICES: Final = ("intake", "routing", "notification", "reporting")
 """In the river's order."""
@@ -15,6 +15,9 @@ PREFIXES: Final = {
     "traces": "operations",
 }
 """The first segment of a path, and the process behind the door that answers there."""
+
+
+DOCUMENTS: Final = "/docs/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,15 @@ class Visitor:
     name: str
     places: tuple[Place, ...] = field(default=())
 
-    def leading_to(self, upstreams: Container[str]) -> "Visitor":
-        """The same without the places of a process that does not stand behind this door."""
-        return replace(self, places=tuple(place for place in self.places if _is_behind(place, upstreams)))
+    def leading_to(self, upstreams: Container[str], *, has_documents: bool) -> "Visitor":
+        """The same without the places of a process that does not stand behind this door.
+
+        Documents that nobody has built are not there yet.
+        """
+        places = (place for place in self.places if _is_behind(place, upstreams))
+        if not has_documents:
+            places = (replace(place, path=None) if place.path == DOCUMENTS else place for place in places)
+        return replace(self, places=tuple(places))
 
 
 def _is_behind(place: Place, upstreams: Container[str]) -> bool:
@@ -80,10 +89,22 @@ VISITORS: Final = (
         (
             *(Place(f"api_{name}", f"/{name}/docs") for name in SERVICES),
             *(Place(f"openapi_{name}", f"/{name}/openapi.json") for name in SERVICES),
-            Place("documents", "/docs/"),
+            Place("documents", DOCUMENTS),
         ),
     ),
 )
 
-COMMANDS: Final = ("status", "trace", "dead-letters list", "down")
-"""What operators type after `lienthong`; their meanings are in the texts."""
+StartedBy = Literal["launcher", "compose", ""]
+"""What runs the processes behind the door; nothing: it is not known."""
+
+COMMANDS: Final[dict[StartedBy, tuple[str, ...]]] = {
+    "launcher": ("lienthong status", "lienthong trace", "lienthong dead-letters list", "lienthong down"),
+    "compose": (
+        "docker compose ps",
+        "docker compose exec door lienthong dead-letters list",
+        "docker compose logs",
+        "docker compose down",
+    ),
+    "": ("lienthong dead-letters list",),
+}
+"""What operators type, by what has started all this; their meanings are in the texts."""

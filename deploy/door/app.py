@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from deploy.door import problems
-from deploy.door.addresses import COMMANDS, PREFIXES, SERVICES, VISITORS
+from deploy.door.addresses import COMMANDS, PREFIXES, SERVICES, VISITORS, StartedBy
 from deploy.door.connection import UpstreamError
 from deploy.door.crossing import Crossing
 from deploy.door.documents import Documents
@@ -36,9 +36,11 @@ READY_SECONDS: Final = 3.0
 class Door:
     """Passes requests on by the first segment of their path; answers the rest itself."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream], banner: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, upstreams: Mapping[str, Upstream], banner: tuple[str, str] | None = None, started_by: StartedBy = ""
+    ) -> None:
         self._upstreams = {prefix: upstreams[name] for prefix, name in PREFIXES.items() if name in upstreams}
-        self._own = _own_addresses(upstreams, banner)
+        self._own = _own_addresses(upstreams, banner, COMMANDS[started_by])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,7 +61,9 @@ class Door:
             await refusal(scope, receive, _dated(send))
 
 
-def _own_addresses(upstreams: Mapping[str, Upstream], banner: tuple[str, str] | None) -> FastAPI:
+def _own_addresses(
+    upstreams: Mapping[str, Upstream], banner: tuple[str, str] | None, commands: Sequence[str]
+) -> FastAPI:
     """The front page, health, and what is said of an address that leads nowhere."""
     lag = LoopLag()
 
@@ -86,13 +90,14 @@ def _own_addresses(upstreams: Mapping[str, Upstream], banner: tuple[str, str] | 
     pages = Pages(Path(__file__).with_name("templates"), "/door", NAV, banner=banner)
     pages.serve(app)
     app.include_router(health_router(not_ready, lag))
-    app.mount("/docs", Documents(BUILT), name="documents")
+    documents = Documents(BUILT)
+    app.mount("/docs", documents, name="documents")
 
     @app.get("/", include_in_schema=False)
     async def landing() -> Response:
         states, figures = await asyncio.gather(_states(upstreams.values()), _figures(upstreams["reporting"]))
-        visitors = [visitor.leading_to(upstreams) for visitor in VISITORS]
-        return pages.page("landing.html", visitors=visitors, commands=COMMANDS, states=states, figures=figures)
+        visitors = [visitor.leading_to(upstreams, has_documents=documents.are_there) for visitor in VISITORS]
+        return pages.page("landing.html", visitors=visitors, commands=commands, states=states, figures=figures)
 
     @app.exception_handler(404)
     async def unknown(request: Request, _: Exception) -> Response:

@@ -24,6 +24,11 @@ class Documents:
         self._folder = folder
         self._files = StaticFiles(directory=folder, html=True, check_dir=False)
 
+    @property
+    def are_there(self) -> bool:
+        """Whether somebody has built them."""
+        return (self._folder / "index.html").is_file()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        there = self._files if (self._folder / "index.html").is_file() else answer(scope, NOT_BUILT)
+        there = self._files if self.are_there else answer(scope, NOT_BUILT)
         await there(scope, receive, send)

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
+from deploy.door.addresses import StartedBy
 from shared.settings import BannerSettings
 
 
@@ -27,6 +28,7 @@ class Settings(BannerSettings):
 
     door_host: str = "127.0.0.1"
     door_port: int = Field(default=8080, ge=1, le=65535)
+    door_started_by: StartedBy = Field(default="", description="whose commands the front page shows to operators")
 
     upstream_intake: Origin = "http://127.0.0.1:8081"
     upstream_routing: Origin = "http://127.0.0.1:8082"

@@ -112,9 +112,8 @@ def service(name: str, layout: Layout, kafka: str, databases: Databases) -> Prog
 def door(layout: Layout) -> Program:
     """The front door: one port before everything that speaks HTTP."""
     upstreams = {f"UPSTREAM_{each.upper()}": layout.url(each) for each in (*SERVICES, "mail", "receiver", "operations")}
-    return _python(
-        "door", "deploy.door", layout, {"DOOR_PORT": str(layout.ports["door"]), **upstreams}, {"DOOR_HOST": HOST}
-    )
+    given = {"DOOR_PORT": str(layout.ports["door"]), "DOOR_STARTED_BY": "launcher", **upstreams}
+    return _python("door", "deploy.door", layout, given, {"DOOR_HOST": HOST})
 
 
 async def is_healthy(port: int, path: str = "/health/ready") -> bool:

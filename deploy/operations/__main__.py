@@ -20,7 +20,7 @@ def main() -> int:
     addresses = {name: str(getattr(settings, f"upstream_{name}")) for name in (*SERVICES, "receiver")}
     server = uvicorn.Server(
         uvicorn.Config(
-            make_app(addresses, Guard(settings.dev_actor, settings.lienthong_operator)),
+            make_app(addresses, Guard(settings.dev_actor, settings.lienthong_operator), settings.banner),
             host=settings.operations_host,
             port=settings.operations_port,
             lifespan="on",

@@ -1,12 +1,13 @@
 """What the operators' pages are told by their environment."""
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from deploy.door.settings import Origin
+from shared.settings import BannerSettings
 
 
-class Settings(BaseSettings):
+class Settings(BannerSettings):
     """Environment variables of the same names in capitals."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)

@@ -12,7 +12,6 @@ from deploy.journey import asking
 from deploy.journey.asking import Away, Journey, NoSpans, Nothing, Unknown
 from deploy.journey.walks import Walk
 from deploy.launcher.errors import LaunchError
-from deploy.operations import words
 from deploy.operations.guard import Guard
 from deploy.operations.neighbours import Neighbours
 from deploy.operations.waterfall import lines
@@ -47,7 +46,7 @@ def add_traces(app: FastAPI, pages: Pages, neighbours: Neighbours, guard: Guard)
         if given:
             found = await _journey(neighbours, who, given, reads=reads)
             if isinstance(found, Journey):
-                return pages.page("journey.html", here="/traces/", q=given, journey=found, words=words, lines=lines)
+                return pages.page("journey.html", here="/traces/", q=given, journey=found, lines=lines)
             nothing: Nothing | None = found
         else:
             nothing = None
@@ -63,7 +62,6 @@ def add_traces(app: FastAPI, pages: Pages, neighbours: Neighbours, guard: Guard)
             nothing=nothing,
             kind=type(nothing).__name__ if nothing else None,
             short=short,
-            words=words,
         )
 
     @app.get("/traces/{trace}", include_in_schema=False)
@@ -80,11 +78,10 @@ def add_traces(app: FastAPI, pages: Pages, neighbours: Neighbours, guard: Guard)
                 nothing=found,
                 kind=type(found).__name__,
                 short={"recent": [], "slowest": []},
-                words=words,
             )
         logged = await neighbours.of("receiver").ask(who, "GET", "/telemetry/logs", query={"trace": found.trace})
         said = () if isinstance(logged, Refusal) else logged["lines"]
-        return pages.page("trace.html", here="/traces/", walk=found, logged=said, words=words, lines=lines)
+        return pages.page("trace.html", here="/traces/", walk=found, logged=said, lines=lines)
 
 
 async def _journey(neighbours: Neighbours, who: Actor, given: str, *, reads: bool) -> Journey | Nothing:

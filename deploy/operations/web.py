@@ -12,7 +12,6 @@ import httpx
 from fastapi import FastAPI, Form, Query, Request
 from fastapi import Path as InPath
 from starlette.responses import RedirectResponse, Response
-from starlette.staticfiles import StaticFiles
 
 from deploy.launcher.layout import SERVICES
 from deploy.operations import words
@@ -28,8 +27,8 @@ from shared.http.pages import Link, Pages
 from shared.http.problems import RESPONSES, Problem, RefusedError, say_problems
 from shared.version import release
 
-HOME: Final = Link("/operations/", "Tình trạng hệ thống", "operations")
-TRACES: Final = Link("/traces/", "Vết xử lý", "traces")
+HOME: Final = Link("/operations/", "Tình trạng hệ thống", "The system")
+TRACES: Final = Link("/traces/", "Vết xử lý", "Traces")
 
 _SECONDS: Final = 10
 _FORM_PATHS: Final = ("/operations/",)
@@ -38,8 +37,8 @@ ServiceName = Annotated[str, InPath(pattern=f"^({'|'.join(SERVICES)})$")]
 Ident = Annotated[int, InPath(ge=1, le=2**62)]
 
 
-def make_app(addresses: Mapping[str, str], guard: Guard) -> FastAPI:
-    """The application; ``addresses`` of the four services and of the receiver, by name."""
+def make_app(addresses: Mapping[str, str], guard: Guard, banner: tuple[str, str] | None = None) -> FastAPI:
+    """The application; ``addresses`` of the four services and of the receiver, by name; ``banner``: see Pages."""
     lag = LoopLag()
     client = httpx.AsyncClient(timeout=httpx.Timeout(_SECONDS, connect=2), trust_env=False)
     neighbours = Neighbours(client, addresses)
@@ -61,11 +60,10 @@ def make_app(addresses: Mapping[str, str], guard: Guard) -> FastAPI:
     say_problems(app)
     believe_dev_actors(app, enabled=guard.enabled)
     app.add_middleware(CheckedBody, form_paths=_FORM_PATHS)
-    foot = ("Dành cho người vận hành; không có dữ liệu cá nhân", "for operators; no personal data here")
-    pages = Pages(Path(__file__).with_name("templates"), "/operations", (HOME, TRACES), foot)
-    pages.add(zone=words.ZONE, clock=words.clock, instant=datetime.fromisoformat, shards=PARTITIONS)
+    foot = ("Dành cho người vận hành; không có dữ liệu cá nhân", "For operators; no personal data here")
+    pages = Pages(Path(__file__).with_name("templates"), "/operations", (HOME, TRACES), foot, banner=banner)
+    pages.add(words=words, instant=datetime.fromisoformat, shards=PARTITIONS)
     pages.serve(app)
-    app.mount("/operations/own", StaticFiles(directory=Path(__file__).with_name("static")), name="own")
 
     async def reasons() -> list[str]:
         return []
@@ -88,7 +86,7 @@ def _add_system(app: FastAPI, pages: Pages, neighbours: Neighbours, guard: Guard
     async def system(request: Request) -> Response:
         who = guard.operator_of(request)
         now = await neighbours.now(who)
-        return pages.page("system.html", here=HOME.href, at=datetime.now(UTC), now=now, words=words, who=who.id)
+        return pages.page("system.html", here=HOME.href, at=datetime.now(UTC), now=now, who=who.id)
 
 
 def _add_letters(app: FastAPI, pages: Pages, neighbours: Neighbours, guard: Guard) -> None:
@@ -105,7 +103,6 @@ def _add_letters(app: FastAPI, pages: Pages, neighbours: Neighbours, guard: Guar
             letter=letter,
             refusal=refusal,
             reason=reason,
-            words=words,
             who=who.id,
             tokens={each: guard.token(f"{each} {service} {ident}") for each in ("redrive", "void")},
         )
@@ -156,7 +153,7 @@ def _add_letters(app: FastAPI, pages: Pages, neighbours: Neighbours, guard: Guar
             raise RefusedError(_passed_on(answer))
         found = answer["dead_letters"]
         older = found[99]["id"] if len(found) > 100 else None
-        return pages.page("letters.html", service=service, letters=found[:100], older=older, words=words)
+        return pages.page("letters.html", service=service, letters=found[:100], older=older)
 
 
 def _passed_on(refusal: Refusal) -> Problem:

@@ -1,60 +1,11 @@
-"""What names of spans, queues, codes and states are called on the pages, in the page's language."""
+"""How instants, lengths of time and sizes are written on the pages, in the page's language."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
-from markupsafe import Markup
-
-from deploy.journey.spans import Queue
 from shared.http.language import asked
-
-ZONE: Final = ZoneInfo("Asia/Ho_Chi_Minh")
-
-COMMANDS: Final = {
-    "receive dossier": "Tiếp nhận hồ sơ",
-    "take supplement": "Nhận giấy tờ bổ sung",
-    "take withdrawal": "Nhận đề nghị rút hồ sơ",
-    "hand out result": "Trả kết quả",
-    "carry out hand over": "Bàn giao hồ sơ",
-    "carry out send back": "Trả lại bước trước",
-    "carry out request supplement": "Yêu cầu bổ sung",
-    "carry out request fee": "Yêu cầu nộp phí",
-    "carry out resume": "Tiếp tục xử lý",
-    "carry out finish": "Hoàn thành xử lý",
-    "carry out record step": "Ghi lại bước cũ",
-    "fire timer": "Đồng hồ thời hạn",
-}
-
-QUEUES: Final = {
-    Queue.DOOR: ("chờ ở cửa nhận", "at the door"),
-    Queue.OUTBOX: ("chờ trong hộp gửi", "in the outbox"),
-    Queue.TOPIC: ("chờ trên kênh Kafka", "on the topic"),
-    Queue.BATCH: ("chờ trong mẻ", "in the batch"),
-    Queue.PARKED: ("tạm giữ", "parked"),
-    Queue.SENDER: ("chờ gửi thư", "for the sender"),
-    Queue.OTHER: ("chờ", "waiting"),
-}
-
-REASONS: Final = {
-    "away": ("không trả lời", "does not answer"),
-    "not_ready": ("chưa sẵn sàng", "not ready"),
-    "database_away": ("mất cơ sở dữ liệu", "database away"),
-    "broker_away": ("mất Kafka", "broker away"),
-    "hearing_stopped": ("ngừng nghe", "hearing stopped"),
-    "event_loop_late": ("vòng lặp chậm", "event loop late"),
-}
-
-SHELVES: Final = {"traces": ("Vết", "traces"), "metrics": ("Số đo", "metrics"), "logs": ("Nhật ký", "logs")}
-
-FATES: Final = {
-    "redriven": ("đã nghe lại", "redriven"),
-    "voided": ("đã bỏ qua", "voided"),
-    "superseded": ("đã có bản mới", "superseded"),
-    "dismissed": ("đã gạt đi", "dismissed"),
-}
 
 SEVERITIES: Final = (
     (21, "CRITICAL", "overdue"),
@@ -64,15 +15,9 @@ SEVERITIES: Final = (
 )
 
 
-def clock(ns: int) -> Markup:
-    """Nanoseconds since 1970 as date and time of day, to the second."""
-    at = datetime.fromtimestamp(ns / 1e9, ZONE)
-    return Markup('<time datetime="{}">{:%H:%M:%S %d/%m/%Y}</time>').format(at.isoformat(timespec="milliseconds"), at)
-
-
-def command(name: str) -> str:
-    """What was done, by the name of its span; a name that is no command's stays as it is."""
-    return COMMANDS.get(name, name) if asked().language == "vi" else name[:1].upper() + name[1:]
+def instant(ns: int) -> datetime:
+    """The instant so many nanoseconds after 1970 began."""
+    return datetime.fromtimestamp(ns / 1e9, UTC)
 
 
 def milliseconds(ns: int) -> str:

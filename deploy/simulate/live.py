@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -37,6 +37,7 @@ _WORKING_SECONDS: Final = 8 * 3600.0
 _WORKING_DAYS: Final = 250
 _LARGEST_STEP: Final = 1.0
 _LOOK_AGAIN: Final = 0.5
+_GRACE_SECONDS: Final = 5.0
 _PASSES: Final = frozenset({"stale", "not-now", "unknown-dossier", "unknown-unit", "no-calendar", "refused"})
 
 
@@ -68,7 +69,10 @@ class _Dossier:
 
 @dataclass(slots=True)
 class Living:
-    """The town at work. ``rate``: dossiers a second; ``seconds`` None: until it is stopped."""
+    """The town at work. ``rate``: dossiers a second; ``seconds`` None: until it is stopped.
+
+    ``wall`` is the clock that is watched, in seconds: nothing here goes by it.
+    """
 
     doors: Doors
     town: Town
@@ -82,6 +86,7 @@ class Living:
     order: count[int] = field(default_factory=count)
     numbers: count[int] = field(default_factory=count)
     stops: asyncio.Event = field(default_factory=asyncio.Event)
+    wall: Callable[[], float] = time.time
 
     @property
     def lapse(self) -> float:
@@ -89,26 +94,43 @@ class Living:
         return max(1.0, self.rate * _WORKING_SECONDS * _WORKING_DAYS / self.model.volume)
 
     async def all(self) -> None:
-        """Work until the time is over or `stops` is set; what was begun is ended, nothing is left half sent."""
+        """Work until the time is over or `stops` is set; what was begun is ended.
+
+        Where a door does not answer, that is not waited for longer than some seconds: what was sent there came to it as
+        a whole or not at all.
+        """
+        lives, stopping = asyncio.create_task(self.lives()), asyncio.create_task(self.stops.wait())
+        watch = asyncio.create_task(self.watch_the_clock())
+        try:
+            await asyncio.wait({lives, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({lives}, timeout=_GRACE_SECONDS)
+            if lives.done():
+                lives.result()
+        finally:
+            for task in (lives, stopping, watch):
+                task.cancel()
+            await asyncio.gather(lives, stopping, watch, return_exceptions=True)
+
+    async def lives(self) -> None:
+        """Take over what is there, then work on it and on what comes."""
         await self.takes_over()
         draw = Random(f"{self.seed}/live")
         began = time.monotonic()
         self.put(None, draw.expovariate(self.rate))
-        watch = asyncio.create_task(self.watch_the_clock())
         workers = [asyncio.create_task(self.work(draw, began)) for _ in range(AT_ONCE)]
         try:
             await asyncio.gather(*workers)
         finally:
-            for task in (watch, *workers):
+            for task in workers:
                 task.cancel()
-            await asyncio.gather(watch, *workers, return_exceptions=True)
+            await asyncio.gather(*workers, return_exceptions=True)
 
     async def takes_over(self) -> None:
         """Whatever lies in the worklists is worked on too, from now on."""
         number = 0
         for unit in sorted(self.town.units):
             after = ""
-            while True:
+            while not self.stops.is_set():
                 path = f"/routing/worklist?unit={unit}&count=500{after}"
                 page = await self.doors.must(ONLOOKER, "GET", path)
                 for one in page["worklist"]:
@@ -144,13 +166,13 @@ class Living:
 
     async def watch_the_clock(self) -> None:
         """Say when the wall clock jumps against the monotonic one. Nothing here goes by the wall clock."""
-        wall, steady = time.time(), time.monotonic()
+        wall, steady = self.wall(), time.monotonic()
         while True:
             await asyncio.sleep(_LOOK_AGAIN)
-            step = (time.time() - wall) - (time.monotonic() - steady)
+            step = (self.wall() - wall) - (time.monotonic() - steady)
             if abs(step) > _LARGEST_STEP:
                 self.lived.clock_steps.append(round(step, 1))
-            wall, steady = time.time(), time.monotonic()
+            wall, steady = self.wall(), time.monotonic()
 
     # --- citizens
 

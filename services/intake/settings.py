@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, PostgresDsn
+from pydantic import Field, PostgresDsn, field_validator
 
 from shared.settings import ServiceSettings
 
@@ -18,6 +18,12 @@ class Settings(ServiceSettings):
         description="how many procedures the town says it offers, for showing the catalogue beside it",
     )
     catalogue_figure_whose: str = Field(default="", description="whose figure that is, 'Vietnamese | English'")
+
+    @field_validator("catalogue_figure", mode="before")
+    @classmethod
+    def _unset(cls, value: object) -> object:
+        """Compose can only pass a variable that nobody has set as an empty one."""
+        return None if value == "" else value
 
     @property
     def figure(self) -> tuple[int, str] | None:

@@ -186,7 +186,7 @@ def _listed(app: FastAPI) -> list[dict[str, Any]]:
         {
             "method": method.upper(),
             "path": path,
-            "meaning": operation.get("description") or operation.get("summary", ""),
+            "meaning": (operation.get("description") or operation.get("summary", "")).replace("``", ""),
             "parameters": [parameter["name"] for parameter in operation.get("parameters", [])],
         }
         for path, operations in app.openapi().get("paths", {}).items()

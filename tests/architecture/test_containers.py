@@ -13,10 +13,11 @@ import pytest
 import yaml
 
 from deploy.containers import make_secrets
+from deploy.door.addresses import COMMANDS
 from deploy.launcher import artifacts
 from deploy.launcher.kafka import configuration
 from deploy.launcher.layout import Layout
-from deploy.sample.says import BANNER_EN, BANNER_VI
+from deploy.sample.says import BANNER_EN, BANNER_VI, SETTINGS
 from shared.events import TOPICS
 from tests.architecture.tree import REPOSITORY, SERVICES, name_of
 
@@ -114,6 +115,19 @@ def test_the_demonstration_says_on_every_page_that_it_is_one(name: str) -> None:
     environment = _read(_DEMO)["services"][name]["environment"]
 
     assert (environment["BANNER_VI"], environment["BANNER_EN"]) == (BANNER_VI, BANNER_EN)
+
+
+def test_the_demonstration_s_catalogue_is_measured_by_the_same_figure_as_the_sample_s() -> None:
+    environment = _read(_DEMO)["services"]["intake"]["environment"]
+
+    assert SETTINGS.items() <= environment.items()
+
+
+def test_the_front_page_names_commands_that_work_where_it_is() -> None:
+    started_by = _services()["door"]["environment"]["DOOR_STARTED_BY"]
+
+    assert started_by == "compose"
+    assert all(command.startswith("docker compose ") for command in COMMANDS[started_by])
 
 
 def test_the_broker_is_set_as_the_launcher_sets_it() -> None:

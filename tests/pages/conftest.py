@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, async_playwright
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "var" / "screenshots"
@@ -105,3 +106,13 @@ async def fits(page: Page) -> bool:
             }"""
         )
     )
+
+
+async def is_accessible(page: Page) -> None:
+    """Fails with what axe-core finds serious or critical on a page, and where."""
+    found = (await Axe().run(page)).response["violations"]
+    assert [
+        (one["id"], [node["html"][:160] for node in one["nodes"]][:3])
+        for one in found
+        if one["impact"] in {"serious", "critical"}
+    ] == []

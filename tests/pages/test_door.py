@@ -1,5 +1,7 @@
 """The front page, and what a person sees who comes to a service that is away."""
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
@@ -19,6 +21,23 @@ async def test_the_front_page_is_readable(page_at: PageAt, width: int) -> None:
         await expect(page.get_by_role("heading", level=1)).to_contain_text("Một cửa liên thông")
         await expect(page.get_by_role("link", name="Tra cứu thủ tục hành chính")).to_be_visible()
         await expect(page.locator(".services").get_by_text("không trả lời")).to_have_count(1)
+
+
+@pytest.mark.parametrize(
+    ("started_by", "says", "never"),
+    [
+        ("launcher", "lienthong down", "docker"),
+        ("compose", "docker compose down", "lienthong down"),
+        ("", "list", "down"),
+    ],
+)
+async def test_the_front_page_names_the_commands_of_what_started_it(started_by: str, says: str, never: str) -> None:
+    async with a_door(DOOR_STARTED_BY=started_by) as door, door.client() as client:
+        page = (await client.get("/")).text
+    commands = " ".join(re.findall(r"<dt><code>(.*?)</code>", page))
+
+    assert says in commands
+    assert never not in commands
 
 
 @pytest.mark.parametrize("width", [DESK, PHONE])

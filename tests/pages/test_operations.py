@@ -11,8 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from deploy.launcher.layout import Layout
 from deploy.launcher.servers import Servers
@@ -23,7 +22,7 @@ from shared.events import ROUTING, Service
 from shared.seal import make_keys
 from shared.store import Database
 from tests.builders import at
-from tests.pages.conftest import DESK, NARROWEST, PHONE, PageAt, fits, save
+from tests.pages.conftest import DESK, NARROWEST, PHONE, PageAt, fits, is_accessible, save
 from tests.processes import free_port, running
 from tests.stores import databases, store
 from tests.telemetry.conftest import TheReceiver, a_receiver, a_request, a_span
@@ -87,7 +86,7 @@ async def watched(servers: Servers, layout: Layout, tmp_path_factory: pytest.Tem
         yield Watched(f"http://127.0.0.1:{door}", receiver, database)
 
 
-async def _a_command(receiver: TheReceiver) -> tuple[str, str]:
+async def a_command(receiver: TheReceiver) -> tuple[str, str]:
     """A reception's trace with a hop that waits; its stream and its trace."""
     stream, now = str(uuid.uuid4()), time.time_ns() - 10**9
     root = a_span(stream, name="POST /intake/dossiers", start_time_unix_nano=now, end_time_unix_nano=now + 10**8)
@@ -110,11 +109,6 @@ async def _a_command(receiver: TheReceiver) -> tuple[str, str]:
     return stream, root.trace_id.hex()
 
 
-async def _is_accessible(page: Page) -> None:
-    found = (await Axe().run(page)).response["violations"]
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in {"serious", "critical"}] == []
-
-
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_how_the_system_is_with_a_dead_letter_and_services_that_are_away(
     watched: Watched, page_at: PageAt, width: int
@@ -131,7 +125,7 @@ async def test_how_the_system_is_with_a_dead_letter_and_services_that_are_away(
     await expect(page.get_by_role("link", name="xem và quyết định").first).to_be_visible()
     await expect(page.get_by_role("button", name="Ngừng tự cập nhật")).to_be_visible()
     assert await fits(page)
-    await _is_accessible(page)
+    await is_accessible(page)
     await save(page, f"operations-{width}")
 
 
@@ -164,7 +158,7 @@ async def test_redriving_what_still_cannot_be_read_says_why_and_leaves_it(watche
 
     await expect(page.get_by_role("alert")).to_contain_text("void it")
     await expect(page.get_by_role("button", name="Bỏ qua")).to_be_visible()
-    await _is_accessible(page)
+    await is_accessible(page)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +194,7 @@ async def test_the_pages_open_only_on_this_machine(watched: Watched) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_a_command_s_waterfall_is_read_by_its_stream(watched: Watched, page_at: PageAt, width: int) -> None:
-    stream, trace = await _a_command(watched.receiver)
+    stream, trace = await a_command(watched.receiver)
     page = await page_at(width)
 
     await page.goto(f"{watched.url}/traces/")
@@ -214,12 +208,12 @@ async def test_a_command_s_waterfall_is_read_by_its_stream(watched: Watched, pag
     await expect(rows.nth(3)).to_contain_text("150 ms chờ trên kênh Kafka")
     await expect(rows.nth(3).locator("rect.wait")).to_have_count(1)
     assert await fits(page)
-    await _is_accessible(page)
+    await is_accessible(page)
     await save(page, f"traces-journey-{width}")
     await page.get_by_role("link", name="Trang riêng").click()
     await expect(page.locator("main")).to_contain_text(trace)
     assert await fits(page)
-    await _is_accessible(page)
+    await is_accessible(page)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -232,12 +226,12 @@ async def test_an_unknown_code_is_told_in_one_sentence(watched: Watched, page_at
     assert answer.status == 404
     await expect(page.get_by_role("alert")).to_contain_text("Không có hồ sơ mang mã 000.00.01.H41-990101-0001")
     assert await fits(page)
-    await _is_accessible(page)
+    await is_accessible(page)
     await save(page, f"traces-unknown-{width}")
 
 
 async def test_a_stream_without_spans_and_recent_traces(watched: Watched, page_at: PageAt) -> None:
-    stream, _ = await _a_command(watched.receiver)
+    stream, _ = await a_command(watched.receiver)
     page = await page_at(NARROWEST, scripts=False, may_complain=True)
 
     await page.goto(f"{watched.url}/traces/?q={uuid.uuid4()}")

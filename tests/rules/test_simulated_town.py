@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
+from collections.abc import Callable
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from deploy.replay.doors import Doors
 from deploy.simulate.arrivals import arrivals, doors, period_of
-from deploy.simulate.live import rate_of, span_of
+from deploy.simulate.asking import Waiting
+from deploy.simulate.live import Lived, Living, rate_of, span_of
 from deploy.simulate.model import the_model
 from deploy.simulate.people import MARK
 from deploy.simulate.plan import figures, plan
@@ -20,6 +26,9 @@ from deploy.simulate.values import Plan
 from shared.calendar import is_late
 from shared.events import Channel
 from tests.builders import HANOI, TOWN, WARD, office
+from tests.processes import until
+
+HOUR = 3600.0
 
 UNIT: dict[str, Any] = {"calendar": "office", "valid_from": "2013-06-03", "valid_to": None}
 UNITS: list[dict[str, Any]] = [
@@ -231,3 +240,23 @@ def test_rates_and_spans_are_read_as_people_write_them() -> None:
     for text in ("2", "x/s", "0/s", "2/d"):
         with pytest.raises((ValueError, KeyError)):
             rate_of(text)
+
+
+async def test_a_clock_that_jumps_is_told_once_and_a_steady_one_never() -> None:
+    jumps = iter([0.0, -HOUR])
+    lived = {name: Lived() for name in ("steady", "set back")}
+    clocks = {"steady": time.monotonic, "set back": lambda: time.monotonic() + next(jumps, -HOUR)}
+    watches = [asyncio.create_task(living(lived[name], wall).watch_the_clock()) for name, wall in clocks.items()]
+
+    await until(lambda: bool(lived["set back"].clock_steps), "the jump is told")
+    for watch in watches:
+        watch.cancel()
+    await asyncio.gather(*watches, return_exceptions=True)
+
+    assert [round(step / HOUR) for step in lived["set back"].clock_steps] == [-1]
+    assert lived["steady"].clock_steps == []
+
+
+def living(lived: Lived, wall: Callable[[], float]) -> Living:
+    """The town at work, with another clock on its wall."""
+    return Living(Doors(httpx.AsyncClient(), Waiting()), town(), the_model(), 1, 1.0, None, lived, wall=wall)
