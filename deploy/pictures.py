@@ -29,7 +29,7 @@ FOLDER: Final = REPOSITORY / "docs" / "pictures"
 LARGEST_BYTES: Final = 600_000
 """All of them together: they stay in the repository's history for ever."""
 
-_COLOURS: Final = 96
+_COLOURS: Final = 256
 _OPERATOR: Final = {"X-Dev-Actor": "id=pictures; roles=operator"}
 _START: Final = "start it with `make up`, then run this again."
 
@@ -63,16 +63,16 @@ async def take(door: str) -> dict[str, bytes]:
 
     Raises LaunchError with one sentence.
     """
+    stream = await _stream(door)
     chromium = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if chromium is None:
         raise LaunchError("There is no Chromium: `make screenshots` installs it where it can, CHROMIUM names one.")
-    stream = await _stream(door)
     async with _browser(chromium) as browser:
         return {one.name: smaller(await _seen(browser, door, one, stream)) for one in PICTURES}
 
 
 def smaller(png: bytes) -> bytes:
-    """The same picture with few colours: a page has few, and a fourth of the bytes is left."""
+    """The same picture with a palette: a page has few colours, and a third of the bytes is left."""
     with Image.open(io.BytesIO(png)) as picture:
         few = picture.convert("RGB").quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
         kept = io.BytesIO()
