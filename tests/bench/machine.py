@@ -24,9 +24,14 @@ def described() -> str:
     memory = psutil.virtual_memory().total // 2**30
     return (
         f"{model}, {psutil.cpu_count()} cores, {memory} GiB, {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}; commit {_git('rev-parse', '--short', 'HEAD')}"
+        f"Python {platform.python_version()}; commit {commit()}"
         f"{' with changes' if _git('status', '--porcelain') else ''}"
     )
+
+
+def commit() -> str:
+    """The commit that is checked out, in short."""
+    return _git("rev-parse", "--short", "HEAD")
 
 
 def _git(*arguments: str) -> str:
