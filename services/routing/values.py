@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
@@ -105,21 +105,52 @@ class Stage:
     budget: Budget | None = None
     unit: str | None = None
     kind: StageKind = "work"
+    parallel: bool = False
+    """A branch: it runs beside its neighbours that are branches too; the stage after them joins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A version of a route: stages in order. ``level``: of the procedures that take it when they name none."""
+    """A version of a route: stages in order. ``level``: of the procedures that take it when they name none.
+
+    ``shares``: what the shares of the stages add up to; of a fork the largest counts.
+    """
 
     code: str
     level: str | None
     stages: tuple[Stage, ...]
     version: int = 1
+    shares: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        shares = sum(max(self.stages[number].share for number in step) for step in self.steps)
+        object.__setattr__(self, "shares", shares)
 
     @property
     def length(self) -> int:
-        """Of all stages together (shared.calendar.lengths); 0 where they share whatever term there is."""
-        return sum(one.budget.length for one in self.stages if one.budget is not None)
+        """Of all stages together (shared.calendar.lengths), of a fork the longest branch; 0 where they share whatever
+        term there is."""
+        budgets = ((self.stages[number].budget for number in step) for step in self.steps)
+        return sum(max(one.length if one is not None else 0 for one in step) for step in budgets)
+
+    @property
+    def steps(self) -> tuple[range, ...]:
+        """Numbers of the stages that begin together: one, or the branches of a fork."""
+        steps, number = [], 0
+        while number < len(self.stages):
+            steps.append(self.step_of(number))
+            number = steps[-1].stop
+        return tuple(steps)
+
+    def step_of(self, number: int) -> range:
+        """The step to which a stage belongs; what comes after it begins at its ``stop``."""
+        first, last = number, number
+        if self.stages[number].parallel:
+            while first and self.stages[first - 1].parallel:
+                first -= 1
+            while last + 1 < len(self.stages) and self.stages[last + 1].parallel:
+                last += 1
+        return range(first, last + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +201,45 @@ class Unsaved(Struct, frozen=True):
     timers: tuple[Timer, ...] = ()
     is_new: bool = False
     is_adopted: bool = False
+    rewrites_branches: bool = False
 
     def with_clocks(self, clocks: frozenset[Scope], timers: tuple[Timer, ...], *entries: Entry) -> Unsaved:
         """Some clocks set anew, and entries added; what was decided of the other clock before stays."""
         if self.timers:
             timers = (*(one for one in self.timers if one.scope not in clocks), *timers)
-        return Unsaved((*self.entries, *entries), self.clocks | clocks, timers, self.is_new, self.is_adopted)
+        return Unsaved(
+            (*self.entries, *entries),
+            self.clocks | clocks,
+            timers,
+            self.is_new,
+            self.is_adopted,
+            self.rewrites_branches,
+        )
+
+
+class Branch(Struct, frozen=True):
+    """One of several runs that are open together: a stage as a journey has one, with its own clock's next rung."""
+
+    run: int
+    stage: str
+    stage_number: int
+    unit: str
+    role: StageRole | None
+    officer: str | None
+    started: datetime
+    budget_minutes: int
+    credit: timedelta
+    due: datetime
+    timer: Timer | None = None
 
 
 class Journey(Struct, frozen=True):
-    """Where a dossier is, who holds it, and how its clocks stand."""
+    """Where a dossier is, who holds it, and how its clocks stand.
+
+    ``branches``: all open runs, ascending, while there are several (decision 0080); the fields of the stage are then
+    those of one of them, the front: the lowest, save while somebody acts on another. ``last_run``: the highest run that
+    was given where it is not the front's, else 0.
+    """
 
     dossier: str
     procedure: str
@@ -210,7 +270,14 @@ class Journey(Struct, frozen=True):
     supplements: int
     entries: int
     last_at: datetime
+    last_run: int = 0
+    branches: tuple[Branch, ...] = ()
     unsaved: Unsaved = Unsaved()
+
+    @property
+    def next_run(self) -> int:
+        """The number of the run that begins next."""
+        return max(self.run, self.last_run) + 1
 
     @property
     def is_open(self) -> bool:
@@ -273,16 +340,20 @@ class WorkItem:
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """To the next stage of the route; ``officer`` names who takes it there, if that is known."""
+    """To the next stage of the route; ``officer`` names who takes it there, if that is known.
+
+    Of a branch: it is done. The last that is done hands over to the stage that joins.
+    """
 
     officer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SendBack:
-    """To the stage before, with a reason."""
+    """To the stage before, with a reason; ``stage`` names it where there are several (what joins says which branch)."""
 
     reason: str
+    stage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +404,8 @@ Action: TypeAlias = HandOver | SendBack | RequestSupplement | RequestFee | Resum
 class Command:
     """An officer's wish: its own id, the version that he saw (None: role history), the action.
 
-    ``at`` and ``by``, from the role history only: when it happened, and which officer did it.
+    ``at`` and ``by``, from the role history only: when it happened, and which officer did it. ``run``: which of the
+    open runs it is about; it may be left out while there is one.
     """
 
     id: str
@@ -343,6 +415,7 @@ class Command:
     digest: bytes
     at: datetime | None = None
     by: str | None = None
+    run: int | None = None
 
     @property
     def is_of_the_past(self) -> bool:
