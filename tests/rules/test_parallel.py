@@ -375,7 +375,7 @@ def test_in_whatever_order_branches_end_there_is_one_join_and_the_ledger_gives_e
     assert len({one.run for one in started}) == len(started)
     assert len(set(ended)) == len(ended)
     joins = [one for one in started if one.stage == "return"]
-    is_over = set(ended) >= {one.run for one in started if one.stage not in {"return"}}
+    is_over = set(ended) >= {one.run for one in started if one.stage != "return"}
     assert len(joins) == (1 if is_over else 0)
     assert sum(isinstance(one, StageStarted) and one.stage == "return" for one in events) == len(joins)
     assert sum(isinstance(one, HandedOver) for one in events) == len(ended)
