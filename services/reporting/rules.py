@@ -7,12 +7,27 @@ three sources are heard; within one source the bus keeps the order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import astuple, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from services.reporting.values import OPEN, Cell, Day, Dossier, Entry, Picture, Standing, Status, Tally, Wanted
+from services.reporting.values import (
+    OPEN,
+    Cell,
+    Day,
+    Dossier,
+    Entry,
+    Figures,
+    Picture,
+    Run,
+    Standing,
+    Status,
+    Tally,
+    Wanted,
+    runs_of,
+    written_runs,
+)
 from shared.bus import Decided
 from shared.envelope import Heard
 from shared.events import (
@@ -69,31 +84,53 @@ def noted(dossier: Dossier | None, heard: Heard, _: None) -> Decided[Dossier]:
 
 
 def started(dossier: Dossier | None, heard: Heard, _: None) -> Decided[Dossier]:
-    """A stage began (status 4): its own clock starts clean, the dossier's runs on."""
+    """A stage began (status 4): its own clock starts clean, the dossier's runs on. A branch runs beside the others."""
     event = heard.event
     assert isinstance(event, StageStarted)
+    begun = Run(event.run, event.unit, event.stage, event.officer, event.stage_due)
+    others = _runs(dossier, event.beside) if event.beside else ()
     return _changed(
         dossier,
         heard,
         phase=Status.IN_PROCESS,
-        stage=event.stage,
-        run=event.run,
-        unit=event.unit,
-        officer=event.officer,
-        stage_due=event.stage_due,
         generation=event.generation,
         closed=None,
-        stage_near=False,
-        stage_late=False,
+        **_in((*others, begun)),
         **_due(event),
     )
 
 
 def handed_over(dossier: Dossier | None, heard: Heard, _: None) -> Decided[Dossier]:
-    """It changed hands: the receiver has it."""
+    """It changed hands: the receiver has it. Of several places one is done with, and it lies in the others."""
     event = heard.event
     assert isinstance(event, HandedOver)
-    return _changed(dossier, heard, unit=event.receiver, officer=event.receiver_officer)
+    if left := _runs(dossier, event.beside):
+        return _changed(dossier, heard, **_in(left))
+    return _changed(dossier, heard, unit=event.receiver, officer=event.receiver_officer, runs=None)
+
+
+def _runs(dossier: Dossier | None, numbers: Collection[int] | None = None) -> tuple[Run, ...]:
+    """The open runs as far as routing has said, of these numbers or all; whatever intake says of the end."""
+    if dossier is None:
+        return ()
+    runs = replace(dossier, ended=None).open_runs
+    return tuple(one for one in runs if numbers is None or one.run in numbers)
+
+
+def _in(runs: Iterable[Run]) -> dict[str, Any]:
+    """Where a dossier lies: the fields of the lowest run, and how the clocks of all stand together."""
+    ordered = sorted(runs, key=lambda one: one.run)
+    first = ordered[0]
+    return {
+        "stage": first.stage,
+        "run": first.run,
+        "unit": first.unit,
+        "officer": first.officer,
+        "stage_due": first.due,
+        "stage_near": any(one.near for one in ordered),
+        "stage_late": any(one.late for one in ordered),
+        "runs": written_runs(ordered),
+    }
 
 
 def waits_for_citizen(dossier: Dossier | None, heard: Heard, _: None) -> Decided[Dossier]:
@@ -119,18 +156,26 @@ def resumed(dossier: Dossier | None, heard: Heard, _: None) -> Decided[Dossier]:
         phase=Status.IN_PROCESS,
         closed=None,
         due=event.due,
-        stage_due=event.stage_due,
         generation=event.generation,
-        stage_late=False,
         dossier_late=False,
+        **_resumed(dossier, event),
     )
+
+
+def _resumed(dossier: Dossier | None, event: DossierResumed) -> dict[str, Any]:
+    if dossier is None or dossier.runs is None:
+        return {"stage_due": event.stage_due, "stage_late": False}
+    dues = {event.run: event.stage_due} | {one.run: one.stage_due for one in event.beside}
+    return _in(replace(one, due=dues.get(one.run, one.due), late=False) for one in _runs(dossier))
 
 
 def deadline_comes(dossier: Dossier | None, heard: Heard, _: None) -> Decided[Dossier]:
     """A deadline is near, or its instant has come: late is only who lets the date pass."""
     event = heard.event
     assert isinstance(event, DeadlineNear | DeadlineReached)
-    return _changed(dossier, heard, **{f"{event.scope.value}_near": True})
+    if event.scope is Scope.STAGE:
+        return _changed(dossier, heard, **_stage_comes(dossier, event.run, late=False))
+    return _changed(dossier, heard, dossier_near=True)
 
 
 def deadline_passed(dossier: Dossier | None, heard: Heard, _: None) -> Decided[Dossier]:
@@ -138,8 +183,15 @@ def deadline_passed(dossier: Dossier | None, heard: Heard, _: None) -> Decided[D
     event = heard.event
     assert isinstance(event, DeadlinePassed)
     if event.scope is Scope.STAGE:
-        return _changed(dossier, heard, stage_near=True, stage_late=True)
+        return _changed(dossier, heard, **_stage_comes(dossier, event.run, late=True))
     return _changed(dossier, heard, dossier_near=True, dossier_late=True)
+
+
+def _stage_comes(dossier: Dossier | None, run: int, *, late: bool) -> dict[str, Any]:
+    """A stage's clock came to a rung: of several open ones the one that is named."""
+    if dossier is None or dossier.runs is None:
+        return {"stage_near": True} | ({"stage_late": True} if late else {})
+    return _in(replace(one, near=True, late=one.late or late) if one.run == run else one for one in _runs(dossier))
 
 
 def result_ready(dossier: Dossier | None, heard: Heard, _: None) -> Decided[Dossier]:
@@ -153,13 +205,14 @@ def result_ready(dossier: Dossier | None, heard: Heard, _: None) -> Decided[Doss
         unit=event.unit,
         closed=heard.time,
         dossier_late=event.late,
+        runs=None,
         **_due(event),
     )
 
 
 def given_back(dossier: Dossier | None, heard: Heard, _: None) -> Decided[Dossier]:
     """Withdrawn (status 7)."""
-    return _changed(dossier, heard, phase=Status.WITHDRAWN, closed=heard.time)
+    return _changed(dossier, heard, phase=Status.WITHDRAWN, closed=heard.time, runs=None)
 
 
 def adopted(dossier: Dossier | None, heard: Heard, _: None) -> Decided[Dossier]:
@@ -197,19 +250,23 @@ def status_of(dossier: Dossier) -> Status:
     return Status(dossier.phase) if dossier.phase is not None else Status.RECEIVED
 
 
-def standing_of(dossier: Dossier) -> Standing:
-    """How it stands. Late goes before paused: a request for papers does not undo a date that was missed."""
+def standing_of(dossier: Dossier, run: Run | None = None) -> Standing:
+    """How it stands, as a whole or at one of several places: there by that stage's own clock and the dossier's.
+
+    Late goes before paused: a request for papers does not undo a date that was missed.
+    """
+    near, late = (dossier.stage_near, dossier.stage_late) if run is None else (run.near, run.late)
     match status_of(dossier):
         case Status.RESULT_READY | Status.RESULT_HANDED_OVER:
             return Standing.DONE
         case Status.WITHDRAWN:
             return Standing.WITHDRAWN
         case status:
-            if dossier.stage_late or dossier.dossier_late:
+            if late or dossier.dossier_late:
                 return Standing.LATE
             if status in {Status.WAITS_FOR_SUPPLEMENT, Status.WAITS_FOR_FEE}:
                 return Standing.PAUSED
-            return Standing.NEAR if dossier.stage_near or dossier.dossier_near else Standing.ON_TIME
+            return Standing.NEAR if near or dossier.dossier_near else Standing.ON_TIME
 
 
 # --- the timeline -----------------------------------------------------------------------------------------------------
@@ -250,26 +307,45 @@ def entry_of(heard: Heard) -> Entry:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
+_WORST_FIRST: Final = (Standing.LATE, Standing.PAUSED, Standing.NEAR, Standing.ON_TIME)
+
+
 class Where(NamedTuple):
-    """What a dossier adds to: the cell that it lies in."""
+    """What a dossier adds to: a cell that it lies in."""
 
     unit: str | None
     stage: str | None
     status: int
     standing: str
     dossier_late: bool
+    counts: Figures = "all"
 
 
-def where_of(dossier: Dossier) -> Where | None:
-    """The cell of a dossier; None for a replayed one, which is not in the picture of now."""
+def wheres_of(dossier: Dossier) -> tuple[Where, ...]:
+    """The cells of a dossier: one, or of one that lies in several places what it adds to the total, to each unit (there
+    it stands as the worst of its stages) and to each place; none for a replayed one, which is not in the picture."""
     if dossier.origin is not None:
-        return None
-    return Where(
-        dossier.unit if dossier.unit is not None else dossier.receiving_unit,
-        dossier.stage if dossier.ended is None else None,
-        dossier.status,
-        dossier.standing,
-        dossier.dossier_late,
+        return ()
+    if dossier.runs is None or dossier.ended is not None:
+        return (
+            Where(
+                dossier.unit if dossier.unit is not None else dossier.receiving_unit,
+                dossier.stage if dossier.ended is None else None,
+                dossier.status,
+                dossier.standing,
+                dossier.dossier_late,
+            ),
+        )
+    status, late = dossier.status, dossier.dossier_late
+    places = [(one, standing_of(dossier, one)) for one in runs_of(dossier.runs)]
+    units = {
+        unit: min((standing for one, standing in places if one.unit == unit), key=_WORST_FIRST.index)
+        for unit in dict.fromkeys(one.unit for one, _ in places)
+    }
+    return (
+        Where(None, None, status, dossier.standing, late, "total"),
+        *(Where(unit, None, status, standing, late, "unit") for unit, standing in units.items()),
+        *(Where(one.unit, one.stage, status, standing, late, "place") for one, standing in places),
     )
 
 
@@ -277,14 +353,14 @@ def shifts(known: Mapping[str, Dossier], changed: Mapping[str, Dossier]) -> list
     """What changed dossiers take from the cells where they lay and add to those where they lie; zeros left out."""
     by: Counter[Where] = Counter()
     for ident, dossier in changed.items():
-        before = where_of(known[ident]) if ident in known else None
-        after = where_of(dossier)
+        before = wheres_of(known[ident]) if ident in known else ()
+        after = wheres_of(dossier)
         if before == after:
             continue
-        if before is not None:
-            by[before] -= 1
-        if after is not None:
-            by[after] += 1
+        for where in before:
+            by[where] -= 1
+        for where in after:
+            by[where] += 1
     return [(where, count) for where, count in by.items() if count]
 
 
@@ -346,7 +422,10 @@ def counted_by_cells(wanted: Wanted, cells: Iterable[Cell]) -> int | None:
     dates = (wanted.received_on, wanted.ended_on, wanted.ended_since)
     if wanted.origin is not None or wanted.code is not None or any(each is not None for each in dates):
         return None
-    return sum(one.count for one in cells if _lies_in(wanted, one))
+    counts = "total" if wanted.unit is None else "unit"
+    if wanted.stage is not None:
+        counts = "place"
+    return sum(one.count for one in cells if one.counts in {"all", counts} and _lies_in(wanted, one))
 
 
 def _lies_in(wanted: Wanted, cell: Cell) -> bool:
@@ -369,15 +448,17 @@ def picture_of(cells: Iterable[Cell]) -> Picture:
     stages: dict[str | None, Tally] = {}
     places: dict[tuple[str | None, str | None], Tally] = {}
     for cell in cells:
-        statuses[cell.status] += cell.count
-        total = _counted(total, cell)
-        units[cell.unit] = _counted(units.get(cell.unit, Tally()), cell)
-        if cell.standing in {Standing.DONE, Standing.WITHDRAWN}:
-            continue
-        stages[cell.stage] = _counted(stages.get(cell.stage, Tally()), cell)
-        place = (cell.unit, cell.stage)
-        places[place] = _counted(places.get(place, Tally()), cell)
-        broken += cell.count if cell.dossier_late else 0
+        is_open = cell.standing not in {Standing.DONE, Standing.WITHDRAWN}
+        if cell.counts in {"all", "total"}:
+            statuses[cell.status] += cell.count
+            total = _counted(total, cell)
+            broken += cell.count if cell.dossier_late and is_open else 0
+        if cell.counts in {"all", "unit"}:
+            units[cell.unit] = _counted(units.get(cell.unit, Tally()), cell)
+        if cell.counts in {"all", "place"} and is_open:
+            stages[cell.stage] = _counted(stages.get(cell.stage, Tally()), cell)
+            place = (cell.unit, cell.stage)
+            places[place] = _counted(places.get(place, Tally()), cell)
     return Picture(total, broken, statuses, units, stages, places)
 
 

@@ -22,6 +22,8 @@ from services.reporting.values import (
     Period,
     Picture,
     Place,
+    Run,
+    Standing,
     Unit,
     Wanted,
 )
@@ -168,13 +170,17 @@ async def stream_id(database: Database, code: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A dossier with everything that was heard of it, its steps, and the names that this mentions."""
+    """A dossier with everything that was heard of it, its steps, and the names that this mentions.
+
+    ``places``: each stage that is open, and how it stands.
+    """
 
     dossier: Dossier
     procedure_name: str | None
     entries: tuple[Entry, ...]
     steps: tuple[Entry, ...]
     units: dict[str, str]
+    places: tuple[tuple[Run, Standing], ...]
 
 
 async def tell(database: Database, ident: str) -> Told | None:
@@ -189,6 +195,7 @@ async def tell(database: Database, ident: str) -> Told | None:
             tuple(await store.entries(tx, ident)),
             tuple(await store.steps(tx, ident)),
             _names(await store.units(tx)),
+            tuple((one, rules.standing_of(dossier, one)) for one in dossier.open_runs),
         )
 
 
