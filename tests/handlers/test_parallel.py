@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from deploy.launcher.postgres import Databases
 from services.routing import store
 from services.routing.handlers import Done, NotDone
 from services.routing.values import Action, HandOver, RequestSupplement, Resume, SendBack
 from shared.access import Actor, Role
 from shared.calendar import Term, TermUnit
 from shared.events import SupplementReceived, WithdrawalRequested
+from shared.store import Database, open_pool
 from tests.builders import TOWN, WARD, a_unit, an_actor
 from tests.handlers.doors import Desk
 from tests.handlers.routing import ADMINISTRATOR, Routing, a_command, later
@@ -66,6 +69,14 @@ async def forked(routing: Routing, administrator: Desk) -> str:
     dossier = await routing.receives()
     await routing.does(dossier, HandOver())
     return dossier
+
+
+@pytest.fixture
+async def another(made: Databases, routing: Routing) -> AsyncIterator[Routing]:
+    """A second process on the same database."""
+    pool = await open_pool(made.login["routing"], name="tests another", smallest=1, largest=4)
+    yield Routing(Database(pool))
+    await pool.close()
 
 
 async def make_due(routing: Routing, dossier: str, run: int) -> None:
