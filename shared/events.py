@@ -215,8 +215,8 @@ class StageStarted(Event):
 class HandedOver(Event):
     """A dossier changed hands; StageStarted of the receiver follows. Routing says it; intake and reporting hear it.
 
-    Where the route forks, one of each branch follows, and the receiver is that of the first. Of a branch that is not the
-    last to end (``beside``), none follows yet.
+    Where the route forks, one of each branch follows, and the receiver is that of the first. Of a branch that is not
+    the last to end (``beside``), none follows yet.
     """
 
     said_by: ClassVar = Service.ROUTING
