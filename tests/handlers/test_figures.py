@@ -14,7 +14,7 @@ from deploy.launcher.postgres import Databases
 from services.reporting import handlers, store
 from services.reporting.handlers import Watch
 from services.reporting.handlers.watching import WAITING, News, Watcher
-from services.reporting.rules import figures_of, picture_of
+from services.reporting.rules.counting import figures_of, picture_of
 from services.reporting.values import Standing, Wanted
 from shared import journal
 from shared.events import (
