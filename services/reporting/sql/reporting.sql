@@ -149,7 +149,7 @@ WITH stood AS (
     SELECT stood.dossier, stood.status, stood.dossier_late, run.unit, run.stage,
            CASE WHEN run.late OR stood.dossier_late THEN 'late' WHEN stood.status IN (5, 6) THEN 'paused'
                 WHEN run.near OR stood.dossier_near THEN 'near' ELSE 'on_time' END AS standing
-      FROM stood JOIN runs_on('infinity', 'infinity', NULL) AS run ON run.dossier = stood.dossier
+      FROM stood JOIN runs_on('infinity', 'infinity') AS run ON run.dossier = stood.dossier
      WHERE stood.several AND stood.ended IS NULL
 ), lying AS (
     SELECT unit, CASE WHEN ended IS NULL THEN stage END AS stage, status, standing, dossier_late,
