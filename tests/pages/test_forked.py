@@ -68,7 +68,7 @@ async def test_a_dossier_in_two_places_shows_both_and_which_of_them_is_late(
     await save(page, f"forked-dossier-{width}")
 
     assert await fits(page)
-    places = page.locator(".places li")
+    places = page.locator(".several li")
     await expect(places).to_have_count(2)
     await expect(places.nth(0)).to_contain_text("Công an thị xã Hoàng Mai")
     await expect(places.nth(0)).to_contain_text("Quá hạn")
@@ -83,7 +83,7 @@ async def test_who_is_done_first_is_waited_for_at_the_desk_that_joins(page_at: P
     await save(page, "forked-one-left-320")
 
     assert await fits(page)
-    await expect(page.locator(".places")).to_have_count(0)
+    await expect(page.locator(".several")).to_have_count(0)
     await expect(page.locator(".steps")).to_contain_text("chờ 1 bước song song")
     await expect(page.locator(".facts")).to_contain_text("Công an thị xã Hoàng Mai")
 
@@ -95,7 +95,7 @@ async def test_the_citizen_sees_every_office_that_works_on_it(page_at: PageAt, f
     await save(page, f"forked-lookup-{width}")
 
     assert await fits(page)
-    await expect(page.locator(".places li")).to_have_count(2)
+    await expect(page.locator(".several li")).to_have_count(2)
     await expect(page.locator(".found")).to_contain_text("Nhiều nơi cùng xử lý")
 
 
@@ -111,7 +111,7 @@ async def test_lists_and_the_river_count_it_at_each_place(page_at: PageAt, forke
     await save(page, f"forked-list-{width}")
     assert await fits(page)
     await expect(page.locator("tbody tr")).to_have_count(1)
-    await expect(page.locator("tbody .places li")).to_have_count(2)
+    await expect(page.locator("tbody .several li")).to_have_count(2)
     await page.goto(f"{forked.url}/reporting/river?still=true")
     await save(page, f"forked-river-{width}")
     assert await fits(page)
