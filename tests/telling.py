@@ -121,7 +121,7 @@ class Story:
 
     def ends_branch(self, run: int, *, left: tuple[int, ...], giver: str = TOWN, late: bool = False) -> Heard:
         """A branch is done while others are open."""
-        said = HandedOver(stage="branch", run=run, giver=giver, receiver=COMMUNE, late=late, beside=left)
+        said = HandedOver(stage="social_insurance", run=run, giver=giver, receiver=COMMUNE, late=late, beside=left)
         return self.say(said, actor="officer-8")
 
     def finishes(self, *, run: int, unit: str = COMMUNE, late: bool = False) -> Heard:
