@@ -207,10 +207,17 @@ class StageStarted(Event):
     stage_due: AwareDatetime | None = None
     due: AwareDatetime | None = None
     generation: int = 1
+    beside: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(), description="of a branch: the runs that are open together with this one; any other is over"
+    )
 
 
 class HandedOver(Event):
-    """A dossier changed hands; StageStarted of the receiver follows. Routing says it; intake and reporting hear it."""
+    """A dossier changed hands; StageStarted of the receiver follows. Routing says it; intake and reporting hear it.
+
+    Where the route forks, one of each branch follows, and the receiver is that of the first. Of a branch that is not
+    the last to end (``beside``), none follows yet.
+    """
 
     said_by: ClassVar = Service.ROUTING
 
@@ -223,6 +230,9 @@ class HandedOver(Event):
     late: bool = False
     back: bool = False
     reason: ReasonCode | None = None
+    beside: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(), description="of a branch: the runs that are still open; the receiver's stage waits for the last"
+    )
 
 
 class SupplementRequested(Event):
@@ -246,6 +256,13 @@ class FeeRequested(Event):
     reason: ReasonCode
 
 
+class StandsBeside(_Frozen):
+    """Another run that is open together with the one that an event names."""
+
+    run: Annotated[int, Field(ge=1)]
+    stage_due: AwareDatetime
+
+
 class DossierResumed(Event):
     """The clock runs again, credited with the working time it stood. Routing says it; intake and reporting hear it."""
 
@@ -256,6 +273,9 @@ class DossierResumed(Event):
     stage_due: AwareDatetime
     due: AwareDatetime
     generation: int
+    beside: tuple[StandsBeside, ...] = Field(
+        default=(), description="the other branches that are open: their clocks run again too"
+    )
 
 
 class DeadlineNear(Event):

@@ -110,6 +110,20 @@ class Story:
         self.say(HandedOver(stage="before", run=run - 1, giver=giver, receiver=unit, late=late), actor="officer-7")
         return self.starts(stage, run=run, unit=unit)
 
+    def forks(self, *branches: tuple[str, str], run: int, giver: str = COMMUNE) -> None:
+        """Several stages begin at once, each at its unit; the first has the run."""
+        runs = [run + number for number in range(len(branches))]
+        self.say(HandedOver(stage="before", run=run - 1, giver=giver, receiver=branches[0][1]), actor="officer-7")
+        for one, (stage, unit) in zip(runs, branches, strict=True):
+            due = self.now + timedelta(days=one)
+            beside = tuple(other for other in runs if other != one)
+            self.say(StageStarted(stage=stage, run=one, unit=unit, stage_due=due, generation=1, beside=beside))
+
+    def ends_branch(self, run: int, *, left: tuple[int, ...], giver: str = TOWN, late: bool = False) -> Heard:
+        """A branch is done while others are open."""
+        said = HandedOver(stage="social_insurance", run=run, giver=giver, receiver=COMMUNE, late=late, beside=left)
+        return self.say(said, actor="officer-8")
+
     def finishes(self, *, run: int, unit: str = COMMUNE, late: bool = False) -> Heard:
         """The result lies at the desk."""
         return self.say(ResultReady(run=run, unit=unit, late=late))

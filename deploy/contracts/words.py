@@ -97,9 +97,16 @@ WORDS: Final[Mapping[str, Word]] = {
     "DeadlinePassed.unit": Word("whose it was on the day it went late", "000.00.99.H41"),
     "DeadlineReached.due": Word("when it fell due", "2019-05-10T10:00:00Z"),
     "DeadlineReached.unit": Word("who has to act", "000.00.99.H41"),
+    "DossierResumed.beside": Word(
+        "the other branches that are open: their clocks run again too",
+        [{"run": 3, "stage_due": "2019-05-13T10:00:00Z"}],
+    ),
     "DossierReceived.code": Word("what stands on the receipt", "000.01.99.H41-190506-0001"),
     "DossierReceived.unit": Word("where it was handed in", "000.01.99.H41"),
     "FeeRequested.reason": Word("what it is for, as a code", "registration_fee"),
+    "HandedOver.beside": Word(
+        "of a branch: the runs that are still open; the receiver's stage waits for the last of them", [3]
+    ),
     "HandedOver.reason": Word("why it went back, as a code", "calculation_wrong"),
     "NoticeFailed.channel": Word("by which way it was sent", "email"),
     "NoticeFailed.reason": Word("why it was given up, as a code", "mailbox_unknown"),
@@ -116,6 +123,9 @@ WORDS: Final[Mapping[str, Word]] = {
     "RoutePublished.level": Word("of the procedures that take it when they name none", "town"),
     "RoutePublished.length": Word(
         "of all its stages together; 0: they share whatever term there is", 5600, "160ths of a calendar day"
+    ),
+    "StageStarted.beside": Word(
+        "of a branch: the runs that are open together with this one; any other is over", [3]
     ),
     "StageStarted.due": Word("when the whole dossier falls due", "2019-05-20T10:00:00Z"),
     "StageStarted.unit": Word("which unit has the stage", "000.00.99.H41"),

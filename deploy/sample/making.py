@@ -8,8 +8,7 @@ A number without a unit becomes a term only where by_hand.csv says which unit, a
 
 **Levels.** The catalogue's levels are those of 2026, when there was no district. Rows of by_hand.csv have the level of
 2016-20. Else the sectors of `_OF_THE_TOWN` are mapped to the town [M: from memory of who decided before July 2025];
-everything else keeps "commune" as in 2026, is **not mapped**, and its source says so. 2.000986 is left out: its two
-branches run in parallel, which routes cannot do yet.
+everything else keeps "commune" as in 2026, is **not mapped**, and its source says so.
 """
 
 from __future__ import annotations
@@ -42,7 +41,6 @@ _OF_THE_TOWN: Final = frozenset(
         "Đăng ký biện pháp bảo đảm",
     }
 )
-_PARALLEL: Final = frozenset({"2.000986"})
 _SOCIAL_INSURANCE: Final = ("BHXH", "BHYT")
 
 
@@ -56,7 +54,7 @@ def make(content: bytes, name: str) -> list[dict[str, Any]]:
     made = {code: _national(one) for code, one in national.items() if one["sector"] not in _NEVER_THE_TOWN_S}
     for code, row in by_hand.items():
         made[code] = _by_hand(row, made.get(code), rows.get(code))
-    return [made[code] for code in sorted(made) if code not in _PARALLEL]
+    return [made[code] for code in sorted(made)]
 
 
 def _national(one: dict[str, Any]) -> dict[str, Any]:

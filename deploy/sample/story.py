@@ -1,4 +1,4 @@
-"""Ten dossiers of people who do not exist, and what becomes of each: one for every state that a page can show."""
+"""Eleven dossiers of people who do not exist, and what becomes of each: one for every state that a page can show."""
 
 from __future__ import annotations
 
@@ -178,5 +178,16 @@ TALES: Final[tuple[Tale, ...]] = (
         ("hop_dong", "giay_chung_nhan"),
         # Through the land office and the tax office, to the wait until the citizen has paid.
         (_ON, _ON, _ON),
+    ),
+    Tale(
+        "sample-11",
+        "000.07.NN.H41",
+        "2.000986",
+        Channel.DESK,
+        "Hồ Thị Mẫu",
+        "ho.thi.mau@example.net",
+        ("to_khai", "giay_chung_sinh"),
+        # The birth is registered: on to the police and to the insurer at once.
+        (_ON,),
     ),
 )

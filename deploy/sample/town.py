@@ -95,9 +95,15 @@ class Town:
     def routes(self) -> dict[str, dict[str, Any]]:
         """Bodies of routes by code."""
         return {
-            code: {"stages": [self._stage(stage) for stage in stages]}
-            for code, stages in _data("routes.json")["routes"].items()
+            code: {"stages": [stage for step in steps for stage in self._step(step)]}
+            for code, steps in _data("routes.json")["routes"].items()
         }
+
+    def _step(self, written: Sequence[Any]) -> list[dict[str, Any]]:
+        """One stage, or a list of those that run in parallel."""
+        if isinstance(written[0], str):
+            return [self._stage(written)]
+        return [{**self._stage(branch), "parallel": True} for branch in written]
 
     def _stage(self, written: Sequence[Any]) -> dict[str, Any]:
         """A stage as routes.json writes it: name, place or kind, role, then a share, or a value and its unit."""

@@ -128,12 +128,16 @@ class Living:
     async def takes_over(self) -> None:
         """Whatever lies in the worklists is worked on too, from now on."""
         number = 0
+        taken = set()
         for unit in sorted(self.town.units):
             after = ""
             while not self.stops.is_set():
                 path = f"/routing/worklist?unit={unit}&count=500{after}"
                 page = await self.doors.must(ONLOOKER, "GET", path)
                 for one in page["worklist"]:
+                    if one["dossier"] in taken:  # it lies in several places, and is one dossier
+                        continue
+                    taken.add(one["dossier"])
                     draw = Random(f"{self.seed}/live/{number}/there")
                     number += 1
                     dossier = _Dossier(one["dossier"], unit, Channel.DESK, draw)
@@ -220,7 +224,7 @@ class Living:
                 return
             raise StoppedError(f"Routing does not show a dossier. {seen}")
         self.doors.patience.progress()
-        journey = seen.body
+        journey = _somewhere(seen.body, one.draw)
         match journey["state"]:
             case "moving":
                 await self.moves(one, journey)
@@ -271,7 +275,9 @@ class Living:
         self, officer: Actor, path: str, one: _Dossier, journey: Mapping[str, Any], action: dict[str, Any]
     ) -> Reply | Refusal:
         key = str(uuid5(NAMESPACE_URL, f"{one.id}/{journey['version']}/{action['kind']}"))
-        return await self.doors.ask(officer, "POST", path, {"seen": journey["version"], "action": action}, key)
+        several = len(journey["open_runs"]) > 1
+        body = {"seen": journey["version"], "action": action} | ({"run": journey["run"]} if several else {})
+        return await self.doors.ask(officer, "POST", path, body, key)
 
     async def brings(self, one: _Dossier, what: str, body: dict[str, Any]) -> None:
         """The citizen comes: with papers, to have the dossier back, or to collect the result."""
@@ -317,6 +323,13 @@ class Living:
             if today and one.unit == unit and role in one.roles and one.is_there(today)
         ]
         return Actor(draw.choice(there).id, Role(role), unit) if there else None
+
+
+def _somewhere(journey: Mapping[str, Any], draw: Random) -> Mapping[str, Any]:
+    """The journey as one of those sees it who have the dossier; whoever it is of several places is chance."""
+    if len(journey["open_runs"]) < 2:
+        return journey
+    return {**journey, **draw.choice(journey["open_runs"])}
 
 
 def rate_of(text: str) -> float:

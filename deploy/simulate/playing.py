@@ -260,11 +260,11 @@ class Playing:
 
 
 def _command(door: Door, one: _Underway, number: int, act: Act) -> dict[str, Any]:
-    given = {"at": act.at.isoformat()} | ({"by": act.by} if act.by else {})
+    given: dict[str, Any] = {"at": act.at.isoformat()} | ({"by": act.by} if act.by else {})
     whose = {"id": f"{one.course.id}/{number}", "dossier": one.dossier}
     if door == "intake":
         return {**whose, "action": {**act.action, **given}}
-    return {**whose, "action": dict(act.action), **given}
+    return {**whose, "action": dict(act.action), **given} | ({"run": act.run} if act.run is not None else {})
 
 
 def _problem(outcome: Mapping[str, Any]) -> Refusal:

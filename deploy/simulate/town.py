@@ -46,7 +46,10 @@ class Officer:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A step of a route. ``weight``: its part of the whole, in whatever the route counts. ``term``: of a posting."""
+    """A step of a route. ``weight``: its part of the whole, in whatever the route counts. ``term``: of a posting.
+
+    ``parallel``: it runs beside its neighbours that are so too.
+    """
 
     name: str
     kind: Kind
@@ -55,6 +58,7 @@ class Stage:
     role: str | None
     weight: float
     term: Term | None
+    parallel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,16 @@ class Procedure:
     def term_for(self, channel: Channel) -> Term:
         """The term of a channel: its own, or the general one."""
         return self.terms.get(channel, self.term)
+
+    def step_of(self, number: int) -> range:
+        """The stages that begin together with one: itself, or all branches of its fork."""
+        first, last = number, number
+        if self.stages[number].parallel:
+            while first and self.stages[first - 1].parallel:
+                first -= 1
+            while last + 1 < len(self.stages) and self.stages[last + 1].parallel:
+                last += 1
+        return range(first, last + 1)
 
 
 @dataclass(frozen=True)
@@ -195,6 +209,7 @@ def _stage(one: Mapping[str, Any]) -> Stage:
         StageRole(role).value if role else None,
         days or float(one.get("share") or 0) or 0.1,
         Term(int(budget["value"]), TermUnit(budget["unit"])) if budget and one.get("kind") == "posting" else None,
+        bool(one.get("parallel")),
     )
 
 

@@ -14,12 +14,16 @@ End: TypeAlias = Literal["closed", "ready", "open"]
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something that is done to a dossier, at one of two doors. ``by`` None: by the citizen, through the portal."""
+    """Something that is done to a dossier, at one of two doors. ``by`` None: by the citizen, through the portal.
+
+    ``run``: of which of several open stages; None while there is one.
+    """
 
     door: Door
     at: datetime
     action: Mapping[str, Any]
     by: str | None
+    run: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

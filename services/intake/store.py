@@ -12,7 +12,7 @@ from typing import Any, Final
 from asyncpg import Record
 from pydantic import TypeAdapter
 
-from services.intake.values import Citizen, Dossier, Leg, Procedure, Status, Unit
+from services.intake.values import Citizen, Dossier, Leg, Place, Procedure, Status, Unit
 from shared.calendar import Term, WorkingCalendar, from_data
 from shared.events import Channel
 from shared.store import Migrations, Queries, Transaction
@@ -285,6 +285,19 @@ async def change_dossiers(tx: Transaction, changed: Iterable[Dossier]) -> None:
         raise DossiersLostError(f"{status} of {len(ordered)} dossiers")
 
 
+async def change_places(tx: Transaction, changed: Iterable[Dossier]) -> None:
+    """Rewrite in which places dossiers lie that lie in several, or did."""
+    ordered = sorted(changed, key=lambda dossier: dossier.id)
+    await tx.execute(
+        _sql["change_places"],
+        [one.id for one in ordered],
+        [
+            json.dumps([[place.run, place.unit, place.stage] for place in one.places]) if one.places else None
+            for one in ordered
+        ],
+    )
+
+
 async def version_of(tx: Transaction, subject: str) -> int:
     version: int | None = await tx.fetchval(_sql["version_of"], subject)
     return version or 0
@@ -322,4 +335,5 @@ def _dossier(row: Record) -> Dossier:
         row["notices_sent"],
         row["notices_failed"],
         row["as_of"],
+        tuple(Place(*one) for one in json.loads(row["places"])) if row["places"] is not None else (),
     )

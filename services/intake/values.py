@@ -175,8 +175,21 @@ class NotAccepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where one of several open runs of a dossier is."""
+
+    run: int
+    unit: str
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dossier:
-    """A dossier end to end: what came in through the door, and what routing and notification said of it."""
+    """A dossier end to end: what came in through the door, and what routing and notification said of it.
+
+    ``places``: while several runs are open, each of them, ascending; ``at_unit``, ``at_stage`` and ``run`` are those of
+    the first.
+    """
 
     id: str
     code: str
@@ -202,6 +215,7 @@ class Dossier:
     notices_sent: int
     notices_failed: int
     as_of: datetime
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

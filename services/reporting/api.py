@@ -166,7 +166,8 @@ def _found(one: Found) -> dict[str, Any]:
 
 def _told(told: Told) -> dict[str, Any]:
     return {
-        "dossier": asdict(told.dossier),
+        "dossier": asdict(told.dossier)
+        | {"runs": [asdict(run) | {"standing": standing} for run, standing in told.places]},
         "procedure_name": told.procedure_name,
         "steps": [
             {"run": one.run, "stage": one.stage, "unit": one.unit, "officer": one.officer, "time": one.time}

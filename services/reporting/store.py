@@ -25,6 +25,7 @@ from services.reporting.values import (
     Status,
     Unit,
     Wanted,
+    runs_of,
 )
 from shared.events import CalendarPublished, Channel, ProcedurePublished, Service, UnitPublished
 from shared.store import Migrations, Queries, Transaction
@@ -77,9 +78,10 @@ async def change_dossiers(tx: Transaction, moved: Sequence[Dossier]) -> None:
 
 
 async def add_cells(
-    tx: Transaction, shifts: Sequence[tuple[tuple[str | None, str | None, int, str, bool], int]]
+    tx: Transaction, shifts: Sequence[tuple[tuple[str | None, str | None, int, str, bool, str], int]]
 ) -> None:
-    """Append what a batch changed: each the unit, stage, status, standing and lateness of a cell, and by how many."""
+    """Append what a batch changed: each the unit, stage, status, standing and lateness of a cell, in which figures it
+    counts, and by how many."""
     wheres = [where for where, _ in shifts]
     await tx.execute(_sql["add_cells"], *(list(each) for each in zip(*wheres, strict=True)), [by for _, by in shifts])
 
@@ -270,4 +272,5 @@ def _pace(row: dict[str, Any]) -> Pace:
 def _found(row: dict[str, Any]) -> Found:
     row["status"], row["standing"] = Status(row["status"]), Standing(row["standing"])
     row["channel"] = Channel(row["channel"]) if row["channel"] else None
+    row["runs"] = runs_of(row["runs"])
     return Found(**row)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from shared.events import Channel, Service
 
@@ -37,6 +37,35 @@ class Standing(StrEnum):
 
 OPEN = frozenset({Standing.ON_TIME, Standing.NEAR, Standing.LATE, Standing.PAUSED})
 """Still on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One of several stages of a dossier that are open together, and how its own clock stands."""
+
+    run: int
+    unit: str
+    stage: str
+    officer: str | None
+    due: datetime | None
+    near: bool = False
+    late: bool = False
+
+
+def runs_of(written: str | None) -> tuple[Run, ...]:
+    """The open runs that a column holds."""
+    if written is None:
+        return ()
+    return tuple(
+        Run(**{**one, "due": datetime.fromisoformat(one["due"]) if one["due"] else None}) for one in json.loads(written)
+    )
+
+
+def written_runs(runs: Sequence[Run]) -> str | None:
+    """Open runs for the column; None where there are not several."""
+    if len(runs) < 2:
+        return None
+    return json.dumps([{**asdict(one), "due": one.due.isoformat() if one.due else None} for one in runs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +103,17 @@ class Dossier:
     status: int = Status.RECEIVED
     standing: str = Standing.ON_TIME
     ended: datetime | None = None
+    runs: str | None = None
+    """JSON text of the runs that are open together (`runs_of`); None while there is one: that of the fields above."""
+
+    @property
+    def open_runs(self) -> tuple[Run, ...]:
+        """Every stage that is open, ascending; none before the first and after the end."""
+        if self.ended is not None or self.stage is None or self.run is None or self.unit is None:
+            return ()
+        return runs_of(self.runs) or (
+            Run(self.run, self.unit, self.stage, self.officer, self.stage_due, self.stage_near, self.stage_late),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +144,16 @@ class Entry:
         return said
 
 
+Figures: TypeAlias = Literal["all", "total", "unit", "place"]
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """So many live dossiers agree in all of this. ``dossier_late``: the promise is broken, not only a stage's share."""
+    """So many live dossiers agree in all of this. ``dossier_late``: the promise is broken, not only a stage's share.
+
+    ``counts`` says in which figures: a dossier in one place in ``all``; one in several places once in the ``total``,
+    once at each ``unit``, and once at each ``place`` (unit and stage).
+    """
 
     unit: str | None
     stage: str | None
@@ -115,6 +162,7 @@ class Cell:
     dossier_late: bool
     done_today: bool
     count: int
+    counts: Figures = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +318,8 @@ class Found:
     dossier_late: bool
     withdrawal_requested: bool
     as_of: datetime
+    runs: tuple[Run, ...] = ()
+    """Where it lies in several places at once: each."""
 
     @property
     def place(self) -> Place:

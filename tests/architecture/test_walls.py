@@ -65,7 +65,7 @@ def test_a_service_that_imports_another_breaks_the_contract(tmp_path: Path) -> N
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
     (tmp_path / "pyproject.toml").write_bytes((REPOSITORY / "pyproject.toml").read_bytes())
-    guilty = tmp_path / "services" / "routing" / "values.py"
+    guilty = tmp_path / "services" / "routing" / "values" / "__init__.py"
     guilty.write_text(
         guilty.read_text(encoding="utf-8") + "\nfrom services.intake import values as _\n", encoding="utf-8"
     )

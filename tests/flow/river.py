@@ -93,14 +93,14 @@ class River:
         return receipt
 
     async def act(
-        self, dossier: str, action: Mapping[str, Any], actor: Mapping[str, str] = WARD_DESK
+        self, dossier: str, action: Mapping[str, Any], actor: Mapping[str, str] = WARD_DESK, *, run: int | None = None
     ) -> dict[str, Any]:
-        """Carry an action out at routing, on the version that there is now."""
+        """Carry an action out at routing, on the version that there is now; ``run`` where several are open."""
         path = f"/routing/dossiers/{dossier}"
         seen = (await self.client.get(self.url("routing", path), headers=ADMINISTRATOR)).json()["version"]
         answer = await self.client.post(
             self.url("routing", f"{path}/commands"),
-            json={"seen": seen, "action": action},
+            json={"seen": seen, "action": action} | ({"run": run} if run is not None else {}),
             headers={**actor, **command_id()},
         )
         answer.raise_for_status()

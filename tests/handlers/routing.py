@@ -88,10 +88,10 @@ class Routing:
         """A bulk of commands."""
         return await handlers.act(self.database, self.calendars, actor, commands)
 
-    async def does(self, dossier: str, *actions: Action, actor: Actor = WARD_STAFF) -> None:
+    async def does(self, dossier: str, *actions: Action, actor: Actor = WARD_STAFF, run: int | None = None) -> None:
         """Actions that fit, one after the other, each on the version that there is."""
         for action in actions:
-            command = a_command(dossier, action, await self.version(dossier))
+            command = a_command(dossier, action, await self.version(dossier), run=run)
             (outcome,) = await self.acts(command, actor=actor)
             assert isinstance(outcome, Done), outcome
 
@@ -143,9 +143,11 @@ async def every_row(database: Database) -> dict[str, list[tuple[object, ...]]]:
         }
 
 
-def a_command(dossier: str, action: Action, seen: int | None, ident: str | None = None) -> Command:
+def a_command(
+    dossier: str, action: Action, seen: int | None, ident: str | None = None, *, run: int | None = None
+) -> Command:
     """A command of its own; the same id again is a repeat."""
-    return Command(ident or str(uuid.uuid4()), dossier, seen, action, repr(action).encode())
+    return Command(ident or str(uuid.uuid4()), dossier, seen, action, repr((action, run)).encode(), run=run)
 
 
 def a_catalogue_entry(code: str, level: str, version: int = 1) -> Heard:

@@ -14,7 +14,8 @@ from deploy.launcher.postgres import Databases
 from services.reporting import handlers, store
 from services.reporting.handlers import Watch
 from services.reporting.handlers.watching import WAITING, News, Watcher
-from services.reporting.rules import figures_of, picture_of
+from services.reporting.rules.counting import figures_of, picture_of
+from services.reporting.values import Standing, Wanted
 from shared import journal
 from shared.events import (
     DeadlineNear,
@@ -24,6 +25,7 @@ from shared.events import (
     FeeRequested,
     ResultHandedOver,
     Scope,
+    StandsBeside,
     SupplementRequested,
 )
 from tests.handlers.test_reporting import Reporting, a_story
@@ -102,6 +104,109 @@ async def test_every_figure_equals_a_recount_from_the_events_whatever_happened(
         assert days == await store.recounted_days(connection, first)
         if not merged:  # merging forgets minutes that are long over
             assert await store.pace(connection, since) == await store.recounted_pace(connection, since)
+
+
+BRANCHES = (("town_police", TOWN), ("social_insurance", "000.63.99.H41"), ("tax_notice", TOWN))
+
+
+def act_in_parallel(story: Story, name: str, which: int, runs: list[int], last: int) -> tuple[list[int], int]:
+    """Let something happen to one of the open runs of a dossier that may fork; those that are open then."""
+    if not runs:
+        return runs, last
+    run = runs[which % len(runs)]
+    deadline = {"run": run, "generation": 1, "unit": TOWN, "due": story.now}
+    match name:
+        case "hand_over" if len(runs) > 1:
+            left = tuple(one for one in runs if one != run)
+            story.ends_branch(run, left=left)
+            return list(left), last
+        case "hand_over":
+            story.hands_over("commune_return", run=last + 1, unit=COMMUNE)
+            return [last + 1], last + 1
+        case "fork" if len(runs) == 1:
+            branches = BRANCHES[: 2 + which % 2]
+            story.forks(*branches, run=last + 1)
+            return [last + 1 + number for number in range(len(branches))], last + len(branches)
+        case "resume":
+            due = story.now + timedelta(days=2)
+            beside = tuple(StandsBeside(run=one, stage_due=due) for one in runs if one != run)
+            story.say(DossierResumed(run=run, credited_seconds=60, stage_due=due, due=due, generation=2, beside=beside))
+        case "near":
+            story.say(DeadlineNear(scope=Scope.STAGE, **deadline))
+        case "late":
+            story.say(DeadlinePassed(scope=Scope.STAGE, **deadline))
+        case "broken":
+            story.say(DeadlinePassed(scope=Scope.DOSSIER, **deadline))
+        case "papers":
+            story.say(SupplementRequested(run=run, nth=1, reason="missing"))
+        case "finish" if len(runs) == 1:
+            story.finishes(run=run)
+            return [], last
+        case "withdraw":
+            story.say(DossierWithdrawn(run=runs[0]))
+            return [], last
+    return runs, last
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    acts=st.lists(
+        st.tuples(
+            st.integers(0, 2),
+            st.sampled_from(
+                (
+                    "fork",
+                    "fork",
+                    "hand_over",
+                    "near",
+                    "late",
+                    "late",
+                    "broken",
+                    "papers",
+                    "resume",
+                    "finish",
+                    "withdraw",
+                )
+            ),
+            st.integers(0, 2),
+        ),
+        max_size=40,
+    ),
+    size=st.integers(1, 9),
+    merged=st.booleans(),
+)
+async def test_what_lies_in_several_places_counts_at_each_and_once_in_all(
+    reporting: Reporting, acts: list[tuple[int, str, int]], size: int, merged: bool
+) -> None:
+    async with reporting.database.pool.acquire() as connection:
+        now = await journal.instant(connection)
+        await connection.execute("DELETE FROM cell; DELETE FROM pace; DELETE FROM timeline; DELETE FROM dossier_now")
+    stories = [a_story(number, start=now - timedelta(days=20)) for number in range(3)]
+    standing: list[tuple[list[int], int]] = [([1], 1)] * 3
+    for which, name, run in acts:
+        standing[which] = act_in_parallel(stories[which], name, run, *standing[which])
+    said = sorted((one for story in stories for one in story.said), key=lambda one: (one.time, one.id))
+
+    for place in range(0, len(said), size):
+        await reporting.hears(*said[place : place + size])
+        if merged:
+            await handlers.merge(reporting.database)
+
+    recount = await handlers.recount(reporting.database)
+    assert recount.kept == recount.dossiers == recount.recounted
+    picture = await reporting.picture()
+    assert picture.total.open == sum(1 for runs, _ in standing if runs)
+    assert sum(tally.open for tally in picture.places.values()) == sum(len(runs) for runs, _ in standing)
+    for (unit, stage), tally in picture.places.items():
+        for wanted, count in (
+            (Wanted(unit=unit, stage=stage, is_open=True), tally.open),
+            (Wanted(unit=unit, stage=stage, standing=Standing.LATE), tally.late),
+            (Wanted(unit=unit, is_open=True), picture.units[unit].open),
+            (Wanted(unit=unit, standing=Standing.LATE), picture.units[unit].late),
+            (Wanted(stage=stage, standing=Standing.NEAR), picture.stages[stage].near),
+        ):
+            found = await handlers.find(reporting.database, wanted, 50)
+            assert (found.total, len(found.dossiers)) == (count, count)
 
 
 async def test_two_mergers_at_once_lose_nothing(reporting: Reporting) -> None:

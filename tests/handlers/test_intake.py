@@ -26,6 +26,7 @@ from shared.events import (
     Channel,
     DossierResumed,
     DossierWithdrawn,
+    HandedOver,
     NoticeSent,
     ResultReady,
     StageStarted,
@@ -362,6 +363,21 @@ async def test_what_does_not_fit_leaves_nothing_behind(intake: Intake) -> None:
 
 
 # --- end to end ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_forked_dossier_is_kept_with_every_place_until_one_is_left(intake: Intake) -> None:
+    receipt = await intake.receives()
+    police = StageStarted(stage="town_police", run=2, unit="000.62.99.H41", beside=(3,))
+    insurer = StageStarted(stage="social_insurance", run=3, unit="000.63.99.H41", beside=(2,))
+    done = HandedOver(stage="town_police", run=2, giver=police.unit, receiver=WARD, beside=(3,))
+
+    await intake.is_told(receipt["id"], STARTED, police, insurer)
+    both = await intake.dossier(receipt["id"])
+    await intake.is_told(receipt["id"], done, version=4)
+    left = await intake.dossier(receipt["id"])
+
+    assert [(one.run, one.unit) for one in both.places] == [(2, police.unit), (3, insurer.unit)]
+    assert (both.at_unit, left.places, left.at_unit, left.run) == (police.unit, (), insurer.unit, 3)
 
 
 async def test_a_dossier_is_followed_to_its_end(intake: Intake) -> None:

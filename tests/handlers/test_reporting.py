@@ -10,7 +10,7 @@ import pytest
 
 from deploy.launcher.postgres import Databases
 from services.reporting import handlers
-from services.reporting.rules import picture_of
+from services.reporting.rules.counting import picture_of
 from services.reporting.values import Counts, Picture, Standing, Status, Tally, Wanted
 from shared.bus import hear_batch
 from shared.bus.hearing import Heeded

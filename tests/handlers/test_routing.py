@@ -638,13 +638,13 @@ async def test_a_worklist_is_read_page_by_page_while_the_work_goes_on(routing: R
     dossiers = [await routing.receives(start - timedelta(hours=number)) for number in range(10)]
     await routing.receives(at("2011-10-11 11:45"), origin="old-books")
 
-    async def page(after: tuple[datetime, str] | None) -> list[str]:
+    async def page(after: tuple[datetime, str, int] | None) -> list[str]:
         async with routing.database.pool.acquire() as connection:
             found = await store.worklist(connection, WARD, None, after, 4)
-        cursor.append((found[-1].stage_due, found[-1].dossier))
+        cursor.append((found[-1].stage_due, found[-1].dossier, found[-1].run))
         return [one.dossier for one in found]
 
-    cursor: list[tuple[datetime, str]] = []
+    cursor: list[tuple[datetime, str, int]] = []
     first = await page(None)
     await routing.hears(later(WithdrawalRequested(), first[0], await routing.now(), 2))
     second = await page(cursor[-1])

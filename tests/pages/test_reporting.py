@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -68,6 +69,13 @@ async def reporting(servers: Servers, layout: Layout) -> AsyncIterator[Shown]:
     """Reporting's process over a store that has heard all this."""
     assert servers.kafka
     stories, said = what_is_known()
+    async with showing(layout, said) as (url, database):
+        yield Shown(url, stories, database)
+
+
+@asynccontextmanager
+async def showing(layout: Layout, said: list[Heard]) -> AsyncIterator[tuple[str, Database]]:
+    """Reporting's process over a store that has heard something: its address, and the store."""
     async with databases(layout, "_pages") as made, store(made, "reporting") as database:
         async with database.transaction() as tx:
             await hear_batch(tx, handlers.hearer(), records_of(said))
@@ -79,7 +87,7 @@ async def reporting(servers: Servers, layout: Layout) -> AsyncIterator[Shown]:
             "DEV_ACTOR": "true",
         }
         async with running("services.reporting", environment, port):
-            yield Shown(f"http://127.0.0.1:{port}", stories, database)
+            yield f"http://127.0.0.1:{port}", database
 
 
 @pytest.mark.parametrize("width", [DESK, PHONE, NARROWEST])

@@ -247,3 +247,56 @@ def _routing_hears(
             journey = saved(decided.state)
             told += [(one.event, one.time or time) for one in decided.say]
     return journey, told
+
+
+# --- several places at once ------------------------------------------------------------------------------------------
+
+POLICE = StageStarted(stage="town_police", run=2, unit="000.62.99.H41", due=DUE, beside=(3,))
+INSURER = StageStarted(stage="social_insurance", run=3, unit="000.63.99.H41", due=DUE, beside=(2,))
+
+
+def an_end(run: int, *left: int) -> HandedOver:
+    """A branch is done."""
+    return HandedOver(stage="a_branch", run=run, giver=TOWN, receiver=WARD, beside=left)
+
+
+def test_a_forked_dossier_lies_in_every_place_and_the_first_is_named() -> None:
+    dossier = follows(a_dossier(), a_start(), POLICE, INSURER)
+
+    assert [(one.run, one.unit, one.stage) for one in dossier.places] == [
+        (2, POLICE.unit, "town_police"),
+        (3, INSURER.unit, "social_insurance"),
+    ]
+    assert (dossier.at_unit, dossier.at_stage, dossier.run) == (POLICE.unit, "town_police", 2)
+    assert dossier.status is Status.IN_PROCESS
+
+
+def test_a_branch_that_is_done_leaves_the_others_and_the_last_goes_where_they_join() -> None:
+    forked = follows(a_dossier(), a_start(), POLICE, INSURER)
+
+    first_done = follows(forked, an_end(2, 3))
+    last_done = follows(first_done, an_end(3))
+    joined = follows(last_done, a_start("commune_return", WARD, 4))
+
+    assert (first_done.places, first_done.at_unit, first_done.at_stage, first_done.run) == (
+        (),
+        INSURER.unit,
+        "social_insurance",
+        3,
+    )
+    assert (last_done.places, last_done.at_unit) == ((), WARD)
+    assert (joined.places, joined.at_stage, joined.run) == ((), "commune_return", 4)
+
+
+def test_of_three_branches_two_are_left() -> None:
+    three = [one.model_copy(update={"beside": beside}) for one, beside in ((POLICE, (3, 4)), (INSURER, (2, 4)))]
+    third = StageStarted(stage="tax_notice", run=4, unit=TOWN, due=DUE, beside=(2, 3))
+
+    left = follows(a_dossier(), a_start(), *three, third, an_end(2, 3, 4))
+
+    assert [one.run for one in left.places] == [3, 4]
+    assert left.run == 3
+
+
+def test_a_withdrawn_dossier_lies_nowhere() -> None:
+    assert follows(a_dossier(), a_start(), POLICE, INSURER, DossierWithdrawn(run=2)).places == ()

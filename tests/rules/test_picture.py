@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.reporting import rules
 from services.reporting.handlers import HEARS, hearer
+from services.reporting.rules import counting, following
 from services.reporting.values import Cell, Dossier, Standing, Status, Tally
 from shared.bus import decide_all
 from shared.envelope import Heard
@@ -252,7 +252,7 @@ def test_a_hand_over_stands_in_the_timeline_under_the_giver_whose_lateness_it_is
         HandedOver(stage="commune_desk", run=1, giver=COMMUNE, giver_officer="officer-7", receiver=TOWN, late=True)
     )
 
-    entry = rules.entry_of(handed)
+    entry = following.entry_of(handed)
 
     assert (entry.unit, entry.officer, entry.late, entry.stage, entry.run) == (
         COMMUNE,
@@ -280,7 +280,7 @@ def test_the_parts_of_the_picture_add_up_to_the_whole() -> None:
         replace(a_cell(Standing.WITHDRAWN, 1, Status.WITHDRAWN), stage=None),
     ]
 
-    picture = rules.picture_of(cells)
+    picture = counting.picture_of(cells)
 
     assert picture.total == Tally(on_time=10, near=4, late=5, paused=5, done_today=7)
     assert picture.total.open == 24 == sum(tally.open for tally in picture.units.values())
@@ -293,7 +293,7 @@ def test_the_parts_of_the_picture_add_up_to_the_whole() -> None:
 
 
 def test_a_picture_of_nothing_is_all_zeros() -> None:
-    picture = rules.picture_of([])
+    picture = counting.picture_of([])
 
     assert picture.total == Tally()
     assert set(picture.statuses.values()) == {0}

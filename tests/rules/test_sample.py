@@ -13,7 +13,7 @@ from deploy.sample.story import TALES, Act, Tale
 from deploy.sample.town import Town
 from services.routing.api.forms import RouteForm, route_of
 from services.routing.rules.routes import wrong_with
-from shared.calendar import Term, TermUnit, length_of
+from shared.calendar import PER_DAY, Term, TermUnit, length_of
 from shared.events import Channel
 from tests.catalogues import PROCEDURES as PROCEDURES_FILE
 from tests.catalogues import needs_the_procedures
@@ -79,13 +79,18 @@ def test_every_stage_has_somebody_who_may_work_there() -> None:
             assert stage.role is None or (stage.unit or places[stage.place], stage.role.value) in held
 
 
-def test_no_route_is_a_parallel_flow_in_disguise() -> None:
-    assert "2.000986" not in {one["code"] for one in PROCEDURES}
+def test_birth_residence_and_insurance_card_run_in_parallel_and_join_at_the_commune_s_desk() -> None:
+    (procedure,) = [one for one in PROCEDURES if one["code"] == "2.000986"]
+    route = ROUTES[procedure["route"]]
+
+    steps = [[route.stages[number].name for number in step] for step in route.steps]
+    assert steps == [["commune_birth"], ["town_police", "social_insurance"], ["commune_return"]]
+    assert (procedure["term"], route.length) == ({"value": 20, "unit": "working_day"}, 15 * PER_DAY)
 
 
 def test_every_procedure_says_where_its_term_comes_from() -> None:
     assert all(re.match("Mẫu: .{10,}", one["source"]) and len(one["source"]) <= 200 for one in PROCEDURES)
-    assert len({one["code"] for one in PROCEDURES}) == len(PROCEDURES) == 290
+    assert len({one["code"] for one in PROCEDURES}) == len(PROCEDURES) == 291
     assert {one["level"] for one in PROCEDURES} == {"commune", "town"}
 
 

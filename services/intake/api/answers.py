@@ -77,7 +77,7 @@ def applicant_of(keyring: Keyring, citizen: Citizen) -> dict[str, Any] | None:
 
 
 def dossier_of(one: Dossier, version: int) -> dict[str, Any]:
-    """A dossier end to end."""
+    """A dossier end to end. ``places``: each, while it lies in several at once; the first is also beside them."""
     return {
         "id": one.id,
         "code": one.code,
@@ -99,6 +99,7 @@ def dossier_of(one: Dossier, version: int) -> dict[str, Any]:
         "at_unit": one.at_unit,
         "at_stage": one.at_stage,
         "run": one.run,
+        "places": [{"run": place.run, "unit": place.unit, "stage": place.stage} for place in one.places],
         "late": one.late,
         "supplements": one.supplements,
         "requested": one.requested,

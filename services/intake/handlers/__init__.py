@@ -40,6 +40,9 @@ async def hear(tx: Transaction, _: dict[str, Stream], events: Sequence[Heard]) -
     dossiers = await store.dossiers(tx, {one.subject for one in mine})
     decided = decide_all(dossiers, mine, HEARS, None)
     await store.change_dossiers(tx, decided.changed.values())
+    moved = [one for one in decided.changed.values() if one.places != dossiers[one.id].places]
+    if moved:
+        await store.change_places(tx, moved)
     return decided.waiting
 
 

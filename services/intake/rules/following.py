@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.intake.values import Dossier, Status
+from services.intake.values import Dossier, Place, Status
 from shared.bus import Decided, Decision, Unchanged
 from shared.envelope import Heard
 from shared.events import (
@@ -38,25 +38,43 @@ def started(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]
     assert isinstance(event, StageStarted)
     if dossier is None:
         return Unchanged()
-    return Decided(
-        replace(
-            _as_of(dossier, heard),
-            status=Status.IN_PROCESS,
-            at_unit=event.unit,
-            at_stage=event.stage,
-            run=event.run,
-            due=event.due or dossier.due,
-        )
+    begun = replace(_as_of(dossier, heard), status=Status.IN_PROCESS, due=event.due or dossier.due)
+    here = Place(event.run, event.unit, event.stage)
+    if not event.beside:
+        return Decided(_at(begun, (here,)))
+    others = [one for one in _places(dossier) if one.run in event.beside]
+    return Decided(_at(begun, tuple(sorted([*others, here], key=lambda one: one.run))))
+
+
+def _places(dossier: Dossier) -> tuple[Place, ...]:
+    """Where it lies, as far as a stage has begun."""
+    if dossier.places or dossier.at_unit is None or dossier.at_stage is None:
+        return dossier.places
+    return (Place(dossier.run, dossier.at_unit, dossier.at_stage),)
+
+
+def _at(dossier: Dossier, places: tuple[Place, ...]) -> Dossier:
+    """The dossier in one place, or in several."""
+    first = places[0]
+    return replace(
+        dossier,
+        at_unit=first.unit,
+        at_stage=first.stage,
+        run=first.run,
+        places=places if len(places) > 1 else (),
     )
 
 
 def handed_over(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:
-    """It changed hands: the receiver has it."""
+    """It changed hands: the receiver has it. Of several places one is done with, and it lies in the others."""
     event = heard.event
     assert isinstance(event, HandedOver)
     if dossier is None:
         return Unchanged()
-    return Decided(replace(_as_of(dossier, heard), at_unit=event.receiver))
+    left = tuple(one for one in _places(dossier) if one.run in event.beside)
+    if left:
+        return Decided(_at(_as_of(dossier, heard), left))
+    return Decided(replace(_as_of(dossier, heard), at_unit=event.receiver, places=()))
 
 
 def waits_for_citizen(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:
@@ -121,7 +139,7 @@ def withdrawn(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossie
     assert isinstance(heard.event, DossierWithdrawn)
     if dossier is None:
         return Unchanged()
-    return Decided(replace(_as_of(dossier, heard), status=Status.WITHDRAWN, requested=None))
+    return Decided(replace(_as_of(dossier, heard), status=Status.WITHDRAWN, requested=None, places=()))
 
 
 def adopted(dossier: Dossier | None, heard: Heard, _: None) -> Decision[Dossier]:

@@ -83,7 +83,7 @@ RETURNING unit, day, last;
 -- Some dossiers, by stream id.   $1 ids
 SELECT id, code, unit, procedure, procedure_version, channel, received, promise, calendar, calendar_version, components,
        origin, attributes, status, due, at_unit, at_stage, run, late, supplements, requested, notices_sent, notices_failed,
-       as_of
+       as_of, places
   FROM dossier WHERE id = ANY($1::text[]);
 
 -- name: dossier_id
@@ -113,6 +113,10 @@ UPDATE dossier
 -- name: version_of
 -- How much was said of a subject.   $1 subject
 SELECT version FROM stream WHERE subject = $1;
+
+-- name: change_places
+-- Dossiers that lie in several places now, or no longer do.   $1 ids, $2 places or NULL
+UPDATE dossier SET places = g.places FROM unnest($1::text[], $2::jsonb[]) AS g (id, places) WHERE dossier.id = g.id;
 
 -- name: count_dossiers
 -- How many dossiers there are, live and replayed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from services.reporting import rules, store
+from services.reporting import store
 from services.reporting.handlers.looking import (
     count,
     find,
@@ -20,6 +20,7 @@ from services.reporting.handlers.looking import (
 )
 from services.reporting.handlers.merging import merge
 from services.reporting.handlers.watching import TooManyError, Watch
+from services.reporting.rules import counting, following
 from services.reporting.values import Dossier
 from shared.bus import Hearer, Hears, Waiting, decide_all
 from shared.envelope import Heard
@@ -84,12 +85,12 @@ async def hear(tx: Transaction, locked: dict[str, Stream], events: Sequence[Hear
     # What waits is heard another time, and only then belongs in the timeline; what changed nothing belongs there now.
     waits = {(one.heard.subject, one.heard.source, one.heard.version) for one in decided.waiting}
     taken = [one for one in of_dossiers if (one.subject, one.source, one.version) not in waits]
-    await store.add_entries(tx, [rules.entry_of(one) for one in taken])
+    await store.add_entries(tx, [following.entry_of(one) for one in taken])
     await store.save_dossiers(tx, decided.changed.values(), known)
-    if shifts := rules.shifts(known, decided.changed):
+    if shifts := counting.shifts(known, decided.changed):
         await store.add_cells(tx, shifts)
     if taken:
-        await store.add_pace(tx, rules.minutes_of(taken))
+        await store.add_pace(tx, counting.minutes_of(taken))
     return decided.waiting
 
 
@@ -114,23 +115,23 @@ async def _keep_names(tx: Transaction, events: Sequence[Heard]) -> None:
 # --- what is heard ---------------------------------------------------------------------------------------------------
 
 HEARS: Final[Hears[Dossier, None]] = {
-    DossierReceived: rules.received,
-    SupplementReceived: rules.noted,
-    WithdrawalRequested: rules.asked_back,
-    ResultHandedOver: rules.handed_to_citizen,
-    StageStarted: rules.started,
-    HandedOver: rules.handed_over,
-    SupplementRequested: rules.waits_for_citizen,
-    FeeRequested: rules.waits_for_citizen,
-    DossierResumed: rules.resumed,
-    DeadlineNear: rules.deadline_comes,
-    DeadlineReached: rules.deadline_comes,
-    DeadlinePassed: rules.deadline_passed,
-    ResultReady: rules.result_ready,
-    DossierWithdrawn: rules.given_back,
-    DossierAdopted: rules.adopted,
-    NoticeSent: rules.told,
-    NoticeFailed: rules.told,
+    DossierReceived: following.received,
+    SupplementReceived: following.noted,
+    WithdrawalRequested: following.asked_back,
+    ResultHandedOver: following.handed_to_citizen,
+    StageStarted: following.started,
+    HandedOver: following.handed_over,
+    SupplementRequested: following.waits_for_citizen,
+    FeeRequested: following.waits_for_citizen,
+    DossierResumed: following.resumed,
+    DeadlineNear: following.deadline_comes,
+    DeadlineReached: following.deadline_comes,
+    DeadlinePassed: following.deadline_passed,
+    ResultReady: following.result_ready,
+    DossierWithdrawn: following.given_back,
+    DossierAdopted: following.adopted,
+    NoticeSent: following.told,
+    NoticeFailed: following.told,
 }
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from services.reporting import rules, store
+from services.reporting import store
+from services.reporting.rules import counting, following
 from services.reporting.values import (
     Cell,
     Counts,
@@ -22,6 +23,8 @@ from services.reporting.values import (
     Period,
     Picture,
     Place,
+    Run,
+    Standing,
     Unit,
     Wanted,
 )
@@ -50,7 +53,7 @@ async def look(database: Database, *, latest: int = 0) -> Now:
         return Now(
             now,
             await store.recorded_until(tx),
-            rules.picture_of(await store.cells(tx, now)),
+            counting.picture_of(await store.cells(tx, now)),
             _names(await store.units(tx)),
             tuple(await store.moved(tx, 0, latest)) if latest else (),
             tuple(await store.history(tx)) if latest else (),
@@ -79,7 +82,7 @@ async def glance(database: Database, since: int, most: int) -> Glance:
         return Glance(
             now,
             await store.told_up_to(tx),
-            rules.picture_of(await store.cells(tx, now)),
+            counting.picture_of(await store.cells(tx, now)),
             tuple(await store.units(tx)),
             tuple(await store.moved(tx, since, most)),
             tuple(await store.pace(tx, now - _HOUR)),
@@ -153,7 +156,7 @@ async def find(database: Database, wanted: Wanted, count: int, after: Place | No
     async with snapshot(database) as tx:
         now = await journal.instant(tx)
         found = await store.found_dossiers(tx, wanted, now, count + 1, after)
-        total = rules.counted_by_cells(wanted, await store.cells(tx, now))
+        total = counting.counted_by_cells(wanted, await store.cells(tx, now))
         if total is None:
             total = await store.count_found(tx, wanted, now)
         more = len(found) > count
@@ -168,13 +171,17 @@ async def stream_id(database: Database, code: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A dossier with everything that was heard of it, its steps, and the names that this mentions."""
+    """A dossier with everything that was heard of it, its steps, and the names that this mentions.
+
+    ``places``: each stage that is open, and how it stands.
+    """
 
     dossier: Dossier
     procedure_name: str | None
     entries: tuple[Entry, ...]
     steps: tuple[Entry, ...]
     units: dict[str, str]
+    places: tuple[tuple[Run, Standing], ...]
 
 
 async def tell(database: Database, ident: str) -> Told | None:
@@ -189,6 +196,7 @@ async def tell(database: Database, ident: str) -> Told | None:
             tuple(await store.entries(tx, ident)),
             tuple(await store.steps(tx, ident)),
             _names(await store.units(tx)),
+            tuple((one, following.standing_of(dossier, one)) for one in dossier.open_runs),
         )
 
 

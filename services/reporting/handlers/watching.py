@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
 
-from services.reporting import rules
 from services.reporting.handlers.looking import Glance, glance, month
+from services.reporting.rules import counting
 from services.reporting.values import Day, Moved, Pace, Unit
 from shared.store import Database, is_transient
 
@@ -135,8 +135,8 @@ class Watch:
 
     def tell(self, seen: Glance) -> None:
         """Tell each watcher what is new to him."""
-        figures = rules.figures_of(seen.picture)
-        changed = rules.difference(self._figures, figures)
+        figures = counting.figures_of(seen.picture)
+        changed = counting.difference(self._figures, figures)
         pace = None if seen.pace == self._pace else seen.pace
         self._latest.extendleft(reversed(seen.moved))
         self._told, self._figures, self._pace = seen.told, figures, seen.pace

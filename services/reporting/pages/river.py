@@ -11,10 +11,11 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Header, Query
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from services.reporting import handlers, rules
+from services.reporting import handlers
 from services.reporting.handlers import TooManyError, Watch
 from services.reporting.handlers.looking import Glance
 from services.reporting.handlers.watching import LATEST, News
+from services.reporting.rules import counting
 from services.reporting.values import Moved, Pace, Tally
 from shared.events import Service
 from shared.http.language import asked
@@ -50,15 +51,15 @@ def add(routes: APIRouter, database: Database, shell: Pages, watch: Watch) -> No
             services=[each.value for each in Service],
             minutes=_by_minute(seen.pace, seen.as_of),
             first=first,
-            days=rules.by_day(days),
-            by_unit=rules.by_unit(days),
+            days=counting.by_day(days),
+            by_unit=counting.by_unit(days),
             refresh=None if still else _REFRESH_SECONDS,
         )
 
     @routes.get("/river/days")
     async def month() -> JSONResponse:
         first, days = await watch.month()
-        sums = sorted(rules.by_day(days).values(), key=lambda one: one.day)
+        sums = sorted(counting.by_day(days).values(), key=lambda one: one.day)
         return JSONResponse(
             {
                 "first": first.isoformat(),

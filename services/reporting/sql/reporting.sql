@@ -3,11 +3,11 @@
 SELECT dossier, origin, as_of, code, procedure, receiving_unit, channel, calendar, received, promise,
        withdrawal_requested, handed_over, phase, stage, run, unit, officer, stage_due, due, generation,
        supplements, closed, stage_near, stage_late, dossier_near, dossier_late, notices_sent, notices_failed,
-       status, standing, ended
+       status, standing, ended, runs
   FROM dossier_now WHERE dossier = ANY($1::text[]);
 
 -- name: change_dossiers
--- Dossiers of which something new was heard; the columns of `dossiers` in their order.   $1 dossier, $2 origin, $3 as_of, $4 code, $5 procedure, $6 receiving_unit, $7 channel, $8 calendar, $9 received, $10 promise, $11 withdrawal_requested, $12 handed_over, $13 phase, $14 stage, $15 run, $16 unit, $17 officer, $18 stage_due, $19 due, $20 generation, $21 supplements, $22 closed, $23 stage_near, $24 stage_late, $25 dossier_near, $26 dossier_late, $27 notices_sent, $28 notices_failed, $29 status, $30 standing, $31 ended
+-- Dossiers of which something new was heard; the columns of `dossiers` in their order.   $1 dossier, $2 origin, $3 as_of, $4 code, $5 procedure, $6 receiving_unit, $7 channel, $8 calendar, $9 received, $10 promise, $11 withdrawal_requested, $12 handed_over, $13 phase, $14 stage, $15 run, $16 unit, $17 officer, $18 stage_due, $19 due, $20 generation, $21 supplements, $22 closed, $23 stage_near, $24 stage_late, $25 dossier_near, $26 dossier_late, $27 notices_sent, $28 notices_failed, $29 status, $30 standing, $31 ended, $32 runs
 UPDATE dossier_now
    SET origin = g.origin, as_of = g.as_of, code = g.code, procedure = g.procedure, receiving_unit = g.receiving_unit,
        channel = g.channel, calendar = g.calendar, received = g.received, promise = g.promise,
@@ -16,17 +16,17 @@ UPDATE dossier_now
        generation = g.generation, supplements = g.supplements, closed = g.closed, stage_near = g.stage_near,
        stage_late = g.stage_late, dossier_near = g.dossier_near, dossier_late = g.dossier_late,
        notices_sent = g.notices_sent, notices_failed = g.notices_failed, status = g.status, standing = g.standing,
-       ended = g.ended
+       ended = g.ended, runs = g.runs
   FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
               $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[],
               $13::smallint[], $14::text[], $15::int[], $16::text[], $17::text[], $18::timestamptz[],
               $19::timestamptz[], $20::int[], $21::int[], $22::timestamptz[], $23::boolean[],
               $24::boolean[], $25::boolean[], $26::boolean[], $27::int[], $28::int[], $29::smallint[],
-              $30::text[], $31::timestamptz[])
+              $30::text[], $31::timestamptz[], $32::jsonb[])
        AS g (dossier, origin, as_of, code, procedure, receiving_unit, channel, calendar, received, promise,
              withdrawal_requested, handed_over, phase, stage, run, unit, officer, stage_due, due,
              generation, supplements, closed, stage_near, stage_late, dossier_near, dossier_late,
-             notices_sent, notices_failed, status, standing, ended)
+             notices_sent, notices_failed, status, standing, ended, runs)
  WHERE dossier_now.dossier = g.dossier;
 
 -- name: save_procedures
@@ -53,9 +53,9 @@ ON CONFLICT (code) DO UPDATE SET version = excluded.version, zone = excluded.zon
  WHERE calendar.version < excluded.version;
 
 -- name: add_cells
--- What a batch changed in the picture, as parts.   $1 units, $2 stages, $3 statuses, $4 standings, $5 whether the promise is broken, $6 by how many
-INSERT INTO cell (unit, stage, status, standing, dossier_late, count)
-SELECT * FROM unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::boolean[], $6::int[]);
+-- What a batch changed in the picture, as parts.   $1 units, $2 stages, $3 statuses, $4 standings, $5 whether the promise is broken, $6 in which figures they count, $7 by how many
+INSERT INTO cell (unit, stage, status, standing, dossier_late, counts, count)
+SELECT * FROM unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::boolean[], $6::text[], $7::int[]);
 
 -- name: add_pace
 -- How many events of each speaker a batch brought.   $1 minutes, $2 speakers, $3 counts
@@ -64,15 +64,17 @@ INSERT INTO pace (minute, source, count) SELECT * FROM unnest($1::timestamptz[],
 -- name: merge_cells
 -- Parts of the same cell become one; what adds up to nothing goes. Two that merge at once take different rows.
 WITH many AS (
-    SELECT unit, stage, status, standing, dossier_late FROM cell GROUP BY 1, 2, 3, 4, 5 HAVING count(*) > 1
+    SELECT unit, stage, status, standing, dossier_late, counts FROM cell GROUP BY 1, 2, 3, 4, 5, 6 HAVING count(*) > 1
 ), gone AS (
     DELETE FROM cell USING many
      WHERE cell.status = many.status AND cell.standing = many.standing AND cell.dossier_late = many.dossier_late
+       AND cell.counts = many.counts
        AND cell.unit IS NOT DISTINCT FROM many.unit AND cell.stage IS NOT DISTINCT FROM many.stage
     RETURNING cell.*
 )
-INSERT INTO cell (unit, stage, status, standing, dossier_late, count)
-SELECT unit, stage, status, standing, dossier_late, sum(count) FROM gone GROUP BY 1, 2, 3, 4, 5 HAVING sum(count) <> 0;
+INSERT INTO cell (unit, stage, status, standing, dossier_late, counts, count)
+SELECT unit, stage, status, standing, dossier_late, counts, sum(count)
+  FROM gone GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(count) <> 0;
 
 -- name: merge_pace
 -- The same for the events of a minute.   $1 only minutes that are over by then
@@ -99,8 +101,8 @@ SELECT date_trunc('minute', recorded) AS minute, source, count(*)::int AS count 
 -- name: cells
 -- The picture of now from its parts. Of what is done, today's is told apart by the few that ended lately.   $1 now
 WITH kept AS (
-    SELECT unit, stage, status, standing, dossier_late, sum(count)::int AS count
-      FROM cell GROUP BY 1, 2, 3, 4, 5 HAVING sum(count) <> 0
+    SELECT unit, stage, status, standing, dossier_late, counts, sum(count)::int AS count
+      FROM cell GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(count) <> 0
 ), today AS (
     SELECT coalesce(now.unit, now.receiving_unit) AS unit, now.status, now.dossier_late, count(*)::int AS count
       FROM dossier_now AS now LEFT JOIN calendar ON calendar.code = now.calendar
@@ -110,32 +112,60 @@ WITH kept AS (
      GROUP BY 1, 2, 3
 )
 SELECT kept.unit, kept.stage, kept.status, kept.standing, kept.dossier_late, false AS done_today,
-       kept.count - coalesce(today.count, 0) AS count
+       kept.count - coalesce(today.count, 0) AS count, kept.counts
   FROM kept LEFT JOIN today ON kept.standing = 'done' AND today.unit IS NOT DISTINCT FROM kept.unit
                            AND today.status = kept.status AND today.dossier_late = kept.dossier_late
  WHERE kept.count <> coalesce(today.count, 0)
 UNION ALL
-SELECT unit, NULL, status, 'done', dossier_late, true, count FROM today;
+SELECT unit, NULL, status, 'done', dossier_late, true, count, 'all' FROM today;
 
 -- name: cells_of_dossiers
 -- The same counted from the dossiers one by one, to be compared.   $1 now
-SELECT coalesce(now.unit, now.receiving_unit) AS unit, CASE WHEN now.ended IS NULL THEN now.stage END AS stage,
-       now.status, now.standing, now.dossier_late,
-       now.standing = 'done'
-       AND (now.ended AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date
-         = ($1::timestamptz AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date AS done_today,
-       count(*)::int AS count
-  FROM dossier_now AS now LEFT JOIN calendar ON calendar.code = now.calendar
- WHERE now.origin IS NULL
- GROUP BY 1, 2, 3, 4, 5, 6;
+WITH lying AS (
+    SELECT coalesce(now.unit, now.receiving_unit) AS unit, CASE WHEN now.ended IS NULL THEN now.stage END AS stage,
+           now.status, now.standing, now.dossier_late,
+           now.standing = 'done'
+           AND (now.ended AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date
+             = ($1::timestamptz AT TIME ZONE coalesce(calendar.zone, 'Asia/Ho_Chi_Minh'))::date AS done_today, 'all' AS counts
+      FROM dossier_now AS now LEFT JOIN calendar ON calendar.code = now.calendar
+     WHERE now.origin IS NULL AND (now.runs IS NULL OR now.ended IS NOT NULL)
+    UNION ALL
+    SELECT NULL, NULL, status, standing, dossier_late, false, 'total'
+      FROM dossier_now WHERE origin IS NULL AND runs IS NOT NULL AND ended IS NULL
+    UNION ALL
+    SELECT unit, NULL, status, worst_of(array_agg(standing)), dossier_late, false, 'unit'
+      FROM place WHERE origin IS NULL GROUP BY dossier, unit, status, dossier_late
+    UNION ALL
+    SELECT unit, stage, status, standing, dossier_late, false, 'place' FROM place WHERE origin IS NULL
+)
+SELECT unit, stage, status, standing, dossier_late, done_today, count(*)::int AS count, counts
+  FROM lying GROUP BY unit, stage, status, standing, dossier_late, done_today, counts;
 
 -- name: recounted_cells
 -- The same from the timeline alone.   $1 now
-SELECT unit, CASE WHEN ended IS NULL THEN stage END AS stage, status, standing, dossier_late,
-       standing = 'done' AND (ended AT TIME ZONE zone)::date = ($1::timestamptz AT TIME ZONE zone)::date AS done_today,
-       count(*)::int AS count
-  FROM standing_on('infinity', 'infinity', NULL)
- GROUP BY 1, 2, 3, 4, 5, 6;
+WITH stood AS (
+    SELECT * FROM standing_on('infinity', 'infinity', NULL)
+), places AS (
+    SELECT stood.dossier, stood.status, stood.dossier_late, run.unit, run.stage,
+           CASE WHEN run.late OR stood.dossier_late THEN 'late' WHEN stood.status IN (5, 6) THEN 'paused'
+                WHEN run.near OR stood.dossier_near THEN 'near' ELSE 'on_time' END AS standing
+      FROM stood JOIN runs_on('infinity', 'infinity') AS run ON run.dossier = stood.dossier
+     WHERE stood.several AND stood.ended IS NULL
+), lying AS (
+    SELECT unit, CASE WHEN ended IS NULL THEN stage END AS stage, status, standing, dossier_late,
+           standing = 'done' AND (ended AT TIME ZONE zone)::date = ($1::timestamptz AT TIME ZONE zone)::date AS done_today,
+           'all' AS counts
+      FROM stood WHERE NOT several OR ended IS NOT NULL
+    UNION ALL
+    SELECT NULL, NULL, status, standing, dossier_late, false, 'total' FROM stood WHERE several AND ended IS NULL
+    UNION ALL
+    SELECT unit, NULL, status, worst_of(array_agg(standing)), dossier_late, false, 'unit'
+      FROM places GROUP BY dossier, unit, status, dossier_late
+    UNION ALL
+    SELECT unit, stage, status, standing, dossier_late, false, 'place' FROM places
+)
+SELECT unit, stage, status, standing, dossier_late, done_today, count(*)::int AS count, counts
+  FROM lying GROUP BY unit, stage, status, standing, dossier_late, done_today, counts;
 
 -- name: days
 -- What came in and what was done on each day of an office's calendar, by unit.   $1 since (an instant before the first day), $2 first day
@@ -196,16 +226,22 @@ SELECT count(*) FILTER (WHERE NOT is_new AND (is_open OR ended_now))::int AS car
 SELECT now.dossier, now.code, now.procedure, procedure.name AS procedure_name, now.channel, now.received, now.promise,
        coalesce(now.due, now.promise) AS due, now.status, now.standing, now.stage,
        coalesce(now.unit, now.receiving_unit) AS unit, now.officer, now.stage_due, now.ended, now.dossier_late,
-       now.withdrawal_requested IS NOT NULL AND now.ended IS NULL AS withdrawal_requested, now.as_of
+       now.withdrawal_requested IS NOT NULL AND now.ended IS NULL AS withdrawal_requested, now.as_of,
+       CASE WHEN now.ended IS NULL THEN now.runs END AS runs
   FROM dossier_now AS now
   LEFT JOIN procedure ON procedure.code = now.procedure
   LEFT JOIN calendar ON calendar.code = now.calendar
  WHERE now.origin IS NOT DISTINCT FROM $1
-   AND ($2::text IS NULL OR coalesce(now.unit, now.receiving_unit) = $2)
-   AND ($3::text IS NULL OR (coalesce(now.stage, '') = $3 AND now.ended IS NULL))
    AND ($4::smallint IS NULL OR now.status = $4)
-   AND ($5::text IS NULL OR now.standing = $5
-        OR ($5 = 'open' AND now.standing IN ('on_time', 'near', 'late', 'paused')))
+   AND (((now.runs IS NULL OR now.ended IS NOT NULL OR ($2::text IS NULL AND $3::text IS NULL))
+         AND ($2::text IS NULL OR coalesce(now.unit, now.receiving_unit) = $2)
+         AND ($3::text IS NULL OR (coalesce(now.stage, '') = $3 AND now.ended IS NULL))
+         AND ($5::text IS NULL OR now.standing = $5
+              OR ($5 = 'open' AND now.standing IN ('on_time', 'near', 'late', 'paused'))))
+        OR (now.runs IS NOT NULL AND ($2::text IS NOT NULL OR $3::text IS NOT NULL)
+            AND EXISTS (SELECT FROM place WHERE place.dossier = now.dossier
+                           AND ($2::text IS NULL OR place.unit = $2) AND ($3::text IS NULL OR place.stage = $3)
+                        HAVING count(*) > 0 AND ($5::text IS NULL OR $5 = 'open' OR worst_of(array_agg(place.standing)) = $5))))
    AND ($6::boolean IS NULL OR now.dossier_late = $6)
    AND ($7::text IS NULL OR (now.code >= $7 AND now.code < $7 || chr(1114111)))
    AND (NOT $8::boolean
@@ -229,11 +265,16 @@ SELECT now.dossier, now.code, now.procedure, procedure.name AS procedure_name, n
 SELECT count(*)::int
   FROM dossier_now AS now LEFT JOIN calendar ON calendar.code = now.calendar
  WHERE now.origin IS NOT DISTINCT FROM $1
-   AND ($2::text IS NULL OR coalesce(now.unit, now.receiving_unit) = $2)
-   AND ($3::text IS NULL OR (coalesce(now.stage, '') = $3 AND now.ended IS NULL))
    AND ($4::smallint IS NULL OR now.status = $4)
-   AND ($5::text IS NULL OR now.standing = $5
-        OR ($5 = 'open' AND now.standing IN ('on_time', 'near', 'late', 'paused')))
+   AND (((now.runs IS NULL OR now.ended IS NOT NULL OR ($2::text IS NULL AND $3::text IS NULL))
+         AND ($2::text IS NULL OR coalesce(now.unit, now.receiving_unit) = $2)
+         AND ($3::text IS NULL OR (coalesce(now.stage, '') = $3 AND now.ended IS NULL))
+         AND ($5::text IS NULL OR now.standing = $5
+              OR ($5 = 'open' AND now.standing IN ('on_time', 'near', 'late', 'paused'))))
+        OR (now.runs IS NOT NULL AND ($2::text IS NOT NULL OR $3::text IS NOT NULL)
+            AND EXISTS (SELECT FROM place WHERE place.dossier = now.dossier
+                           AND ($2::text IS NULL OR place.unit = $2) AND ($3::text IS NULL OR place.stage = $3)
+                        HAVING count(*) > 0 AND ($5::text IS NULL OR $5 = 'open' OR worst_of(array_agg(place.standing)) = $5))))
    AND ($6::boolean IS NULL OR now.dossier_late = $6)
    AND ($7::text IS NULL OR (now.code >= $7 AND now.code < $7 || chr(1114111)))
    AND (NOT $8::boolean

@@ -177,7 +177,8 @@ def _dossier_routes(routes: APIRouter, database: Database, calendars: Calendars)
         async with database.pool.acquire() as connection:
             found = await store.worklist(connection, unit, role, _place(after), count + 1)
         page = found[:count]
-        following = f"{page[-1].stage_due.isoformat()}_{page[-1].dossier}" if len(found) > count else None
+        last = page[-1] if len(found) > count else None
+        following = f"{last.stage_due.isoformat()}_{last.dossier}_{last.run}" if last is not None else None
         return {"worklist": [work_item(one) for one in page], "next": following}
 
     @routes.get("/dossiers/{dossier}")
@@ -189,8 +190,8 @@ def _dossier_routes(routes: APIRouter, database: Database, calendars: Calendars)
             found = (await store.journeys(connection, [dossier])).get(dossier)
             if found is None:
                 raise RefusedError(not_done(NotDone("unknown_dossier", "check the id")))
-            mine = who.unit == found.receiving_unit
-            demand(who, Action.READ_WORKLIST, found.receiving_unit if mine else found.unit)
+            theirs = (found.receiving_unit, *(one.unit for one in found.branches))
+            demand(who, Action.READ_WORKLIST, who.unit if who.unit in theirs else found.unit)
             ledger = await store.ledger_of(connection, dossier)
             version = await store.version_of(connection, dossier)
         return journey_of(found, version, ledger)
@@ -219,18 +220,20 @@ def _dossier_routes(routes: APIRouter, database: Database, calendars: Calendars)
         }
 
 
-def _place(after: str | None) -> tuple[datetime, str] | None:
+def _place(after: str | None) -> tuple[datetime, str, int] | None:
     if after is None:
         return None
-    due, _, dossier = after.partition("_")
+    due, _, place = after.partition("_")
+    dossier, _, number = place.partition("_")
+    run = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
     try:
         instant = datetime.fromisoformat(due.replace(" ", "+"))
     except ValueError:
         instant = None
-    if instant is None or instant.tzinfo is None or not dossier:
+    if instant is None or instant.tzinfo is None or not dossier or run is None:
         raise RefusedError(
             Problem(
                 422, "bad-page", "There is no such page", "not a place in a worklist", "send what next said", "after"
             )
         )
-    return instant, dossier
+    return instant, dossier, run

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from services.routing import values
 from services.routing.handlers import Done, NotDone, NotPublished
+from services.routing.rules.branches import open_runs
 from shared.calendar import PER_DAY
 from shared.http.commands import IDEMPOTENCY_KEY
 from shared.http.problems import Problem
@@ -21,6 +22,7 @@ def outcome_of(outcome: Done | NotDone) -> dict[str, Any]:
 _STATUS: Final = {
     "unknown_dossier": 404,
     "unseen": 422,
+    "run_missing": 422,
     "stale": 409,
     "denied": 403,
     "key_reused": 409,
@@ -29,12 +31,13 @@ _STATUS: Final = {
 _TITLE: Final = {
     "unknown_dossier": "Routing does not know this dossier",
     "unseen": "The command does not say which version was seen",
+    "run_missing": "The command does not say which of the open stages it is about",
     "stale": "The dossier moved on since you looked",
     "denied": "Not yours to do",
     "key_reused": "The command's id was used before",
     "refused": "The dossier is not where this can be done",
 }
-_FIELD: Final = {"unseen": "/seen", "key_reused": IDEMPOTENCY_KEY}
+_FIELD: Final = {"unseen": "/seen", "run_missing": "/run", "key_reused": IDEMPOTENCY_KEY}
 
 
 def not_done(outcome: NotDone) -> Problem:
@@ -94,6 +97,7 @@ def route_shown(one: values.Route) -> dict[str, Any]:
                 "place": stage.place,
                 "unit": stage.unit,
                 "role": stage.role,
+                "parallel": stage.parallel,
                 "share": stage.share,
                 "budget": {"value": stage.budget.quarters / 4, "unit": stage.budget.unit} if stage.budget else None,
             }
@@ -128,7 +132,7 @@ def work_item(one: values.WorkItem) -> dict[str, Any]:
 
 
 def journey_of(one: values.Journey, version: int, ledger: list[values.Entry]) -> dict[str, Any]:
-    """A dossier's journey with its ledger."""
+    """A dossier's journey with its ledger. ``open_runs``: every open stage; the fields beside it are the first's."""
     return {
         "dossier": one.dossier,
         "version": version,
@@ -144,6 +148,17 @@ def journey_of(one: values.Journey, version: int, ledger: list[values.Entry]) ->
         "promise": one.promise,
         "due": one.due,
         "stage_due": one.stage_due,
+        "open_runs": [
+            {
+                "run": run.run,
+                "stage": run.stage,
+                "unit": run.unit,
+                "role": run.role,
+                "officer": run.officer,
+                "stage_due": run.due,
+            }
+            for run in open_runs(one)
+        ],
         "credited_seconds": int(one.credit.total_seconds()),
         "generation": one.generation,
         "pause_reason": one.pause_reason,

@@ -20,6 +20,7 @@ Code = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9._
 Officer = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 Reason = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9_]+$")]
 Component = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
+StageCode = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[a-z0-9_]+$")]
 # A record's own words, as long as they may be in an event.
 RecordedStage = Annotated[ShortText, Field(max_length=120)]
 RecordedUnit = Annotated[ShortText, Field(max_length=32)]
@@ -73,10 +74,11 @@ class HandOver(Form):
 
 
 class SendBack(Form):
-    """Back to the stage before."""
+    """Back to the stage before; to the branch that is named, where branches came before."""
 
     kind: Literal["send_back"]
     reason: Reason
+    stage: StageCode | None = None
 
 
 class RequestSupplement(Form):
@@ -133,10 +135,12 @@ class CommandForm(Form):
     """One officer's wish. ``seen``: the version that was on his screen; only the role history may leave it out.
 
     ``at`` and ``by`` are the role history's: when it happened to a record, and which officer did it. Not in the future,
-    and not before the record's last entry.
+    and not before the record's last entry. ``run``: which of the open stages it is about; needed only while there are
+    several.
     """
 
     seen: Annotated[int, Field(ge=0)] | None = None
+    run: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     action: ActionForm
     at: BusinessTime | None = None
     by: Officer | None = None
@@ -145,6 +149,10 @@ class CommandForm(Form):
     def _one_time(self) -> Self:
         if self.at is not None and isinstance(self.action, RecordStep | Adopt):
             raise PydanticCustomError("one_time", "leave at out: a recorded step has its own, an adoption happens now")
+        if self.run is not None and isinstance(self.action, RecordStep | Adopt):
+            raise PydanticCustomError(
+                "no_run", "leave run out: a recorded step begins one, an adoption is of the whole"
+            )
         return self
 
 
@@ -169,10 +177,14 @@ class BudgetForm(Form):
 
 
 class StageForm(Form):
-    """A step of a route: where, who, and how long (a share of the term, or a budget of its own)."""
+    """A step of a route: where, who, and how long (a share of the term, or a budget of its own).
 
-    name: Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[a-z0-9_]+$")]
+    ``parallel``: it runs beside its neighbours that are so too; the stage after them joins.
+    """
+
+    name: StageCode
     kind: values.StageKind = "work"
+    parallel: Annotated[bool, Field(strict=True)] = False
     place: values.Place
     unit: Code | None = None
     role: StageRole | None = None
@@ -198,6 +210,7 @@ def route_of(code: str, form: RouteForm) -> values.Route:
             _budget(number, one.budget) if one.budget else None,
             one.unit,
             one.kind,
+            one.parallel,
         )
         for number, one in enumerate(form.stages)
     )
@@ -237,7 +250,7 @@ def command_of(ident: str, dossier: str, form: CommandForm) -> Command:
         case HandOver():
             wanted = values.HandOver(action.officer)
         case SendBack():
-            wanted = values.SendBack(action.reason)
+            wanted = values.SendBack(action.reason, action.stage)
         case RequestSupplement():
             wanted = values.RequestSupplement(action.components, action.reason)
         case RequestFee():
@@ -250,7 +263,11 @@ def command_of(ident: str, dossier: str, form: CommandForm) -> Command:
             wanted = values.RecordStep(action.stage, action.unit, action.officer, action.at)
         case Adopt():
             wanted = values.Adopt()
-    asked = action.model_dump(mode="json")
+    # What came later is left out where it is not said: the digest of a command that was stored before stays the same.
+    later = {"stage"} if isinstance(action, SendBack) and action.stage is None else None
+    asked = action.model_dump(mode="json", exclude=later)
     if form.at is not None or form.by is not None:
         asked = {"action": asked, "at": form.at.isoformat() if form.at else None, "by": form.by}
-    return Command(ident, dossier, form.seen, wanted, digest_of(asked), form.at, form.by)
+    if form.run is not None:
+        asked = {"asked": asked, "run": form.run}
+    return Command(ident, dossier, form.seen, wanted, digest_of(asked), form.at, form.by, form.run)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from services.routing import store
 from services.routing.handlers.known import Calendars, calendars_of, known_for
 from services.routing.rules import past
+from services.routing.rules.branches import chosen, open_runs
 from services.routing.rules.officers import not_theirs
 from services.routing.values import Adopt, Command, HandOver, Journey, Known, NotTheirs, Officer, RecordStep, Refused
 from shared import journal, telemetry
@@ -32,7 +33,7 @@ class Done:
 class NotDone:
     """Not carried out; ``since`` is what happened after the version that the sender saw."""
 
-    code: Literal["unknown_dossier", "unseen", "stale", "denied", "key_reused", "refused"]
+    code: Literal["unknown_dossier", "unseen", "run_missing", "stale", "denied", "key_reused", "refused"]
     do: str
     reason: str = ""
     version: int | None = None
@@ -91,6 +92,10 @@ class _Desk:
         journey = self.changed.get(command.dossier) or self.journeys.get(command.dossier)
         if journey is None:
             return NotDone("unknown_dossier", "check the id; if it was received just now, try again in a second")
+        meant = journey if isinstance(command.action, RecordStep | Adopt) else chosen(journey, command.run)
+        if isinstance(meant, Refused):
+            return await self._stale(command) or self._not_chosen(command, meant)
+        next_run, journey = journey.next_run, meant
         refused = await self._refuse(command, journey)
         if refused is not None:
             return refused
@@ -98,7 +103,7 @@ class _Desk:
         if isinstance(decided, Refused):
             return NotDone("refused", decided.do, decided.code, self._version(command.dossier))
         at = command.at or max(self.now, journey.last_at)
-        unfit = self._unfit(decided.state.officer, decided.state, at) if decided.state.run != journey.run else None
+        unfit = self._unfit(decided.state.officer, decided.state, at) if decided.state.run >= next_run else None
         if unfit is not None:
             return NotDone("refused", unfit.do, "receiver_not_there", self._version(command.dossier))
         self._keep(decided, command, journey.origin, trace)
@@ -110,6 +115,7 @@ class _Desk:
             "run": decided.state.run,
             "unit": decided.state.unit,
             "due": decided.state.due.isoformat(),
+            "open_runs": [one.run for one in open_runs(decided.state)],
         }
         self.answers[key] = Answer(command.digest, answer)
         return Done(answer)
@@ -135,15 +141,24 @@ class _Desk:
             unfit = self._unfit(command.by or self.actor.id, journey, at)
             if unfit is not None:
                 return NotDone("denied", unfit.do)
-        version = self._version(command.dossier)
-        if command.seen is None:
-            if command.is_of_the_past:
-                return None
+        if command.seen is None and not command.is_of_the_past:
+            version = self._version(command.dossier)
             return NotDone("unseen", "say in seen which version was on your screen", version=version)
-        if command.seen == version:
+        return await self._stale(command)
+
+    async def _stale(self, command: Command) -> NotDone | None:
+        """Why a command comes too late: something happened after what its sender saw."""
+        version = self._version(command.dossier)
+        if command.seen is None or command.seen == version:
             return None
         since = tuple(await journal.said_since(self.tx, command.dossier, command.seen))
         return NotDone("stale", "look at what happened since, then decide again", version=version, since=since)
+
+    def _not_chosen(self, command: Command, why: Refused) -> NotDone:
+        version = self._version(command.dossier)
+        if why.code == "run_missing":
+            return NotDone("run_missing", why.do, version=version)
+        return NotDone("refused", why.do, why.code, version)
 
     def _unfit(self, officer: str | None, journey: Journey, at: datetime) -> NotTheirs | None:
         """Why an officer who is known here may not hold the journey's stage at an instant."""

@@ -33,7 +33,8 @@ async def _fire_due(tx: Transaction, calendars: Calendars, dossiers: Sequence[st
     changed: list[Journey] = []
     sayings: list[Saying] = []
     for dossier, journey in journeys.items():
-        due = [one for one in timers.get(dossier, ()) if one.fires_at <= now]
+        clocks = (*timers.get(dossier, ()), *(one.timer for one in journey.branches if one.timer is not None))
+        due = [one for one in clocks if one.fires_at <= now]
         if not due:  # another process fired them between our look and our lock
             continue
         fired = _fire(journey, due, now, known)
@@ -53,7 +54,7 @@ def _fire(journey: Journey, due: Sequence[Timer], now: datetime, known: Known) -
     for timer in due:
         decided = acting.fire(journey, timer, now, known)
         if isinstance(decided, Unchanged):  # it belongs to a clock that was set anew or stands: it goes
-            journey = acting.set_clock(journey, timer.scope, None)
+            journey = acting.set_clock(journey, timer, None)
         else:
             journey, say = decided.state, say + decided.say
     return Decided(journey, say)

@@ -8,7 +8,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from services.routing.rules import deadline
+from services.routing.rules.branches import in_front, settled, with_timer
 from services.routing.rules.journey import pause, resume, said_start, set_timers, start_stage, write
+from services.routing.rules.parallel import end_branch, fork
 from services.routing.values import (
     AS_RECORDED,
     Action,
@@ -42,7 +44,14 @@ from shared.events import (
 
 
 def carry_out(journey: Journey, action: Action, now: datetime, known: Known) -> Decided[Journey] | Refused:
-    """Carry an action out at an instant, or refuse it."""
+    """Carry an action out at an instant, or refuse it. Of several open runs it is about the one in front."""
+    decided = _carry_out(journey, action, now, known)
+    if isinstance(decided, Decided) and decided.state.branches:
+        return Decided(settled(decided.state), decided.say)
+    return decided
+
+
+def _carry_out(journey: Journey, action: Action, now: datetime, known: Known) -> Decided[Journey] | Refused:
     calendar = known.calendar_of(journey)
     if isinstance(action, RecordStep):
         return _record_step(journey, action, now, calendar)
@@ -71,11 +80,19 @@ def _move(
         case HandOver(officer):
             if is_last:
                 return Refused("last_stage", "this is the last stage: finish the dossier instead")
-            return _hand_over(journey, route, journey.stage_number + 1, now, known, officer=officer)
-        case SendBack(reason):
-            if journey.stage_number == 0:
-                return Refused("first_stage", "this is the first stage: ask the citizen for a supplement instead")
-            return _hand_over(journey, route, _work_before(route, journey.stage_number), now, known, reason=reason)
+            following = route.step_of(journey.stage_number).stop
+            if officer is not None and (journey.branches or len(route.step_of(following)) > 1):
+                return Refused(
+                    "several_take_it", "not one stage begins now but several, or none yet: leave officer out"
+                )
+            if journey.branches:
+                return end_branch(journey, route, now, known)
+            return _hand_over(journey, route, following, now, known, officer=officer)
+        case SendBack(reason, stage):
+            before = _before(route, journey.stage_number, stage)
+            if isinstance(before, Refused):
+                return before
+            return _hand_over(journey, route, before, now, known, reason=reason)
         case RequestSupplement(components, reason):
             standing = replace(pause(journey, now, "supplement", calendar), supplements=journey.supplements + 1)
             said = SupplementRequested(run=journey.run, nth=standing.supplements, components=components, reason=reason)
@@ -105,9 +122,28 @@ def _unfit_for_posting(
     )
 
 
-def _work_before(route: Route, number: int) -> int:
-    """The last stage before this one at which somebody works. A route begins with work."""
-    return next(before for before in range(number - 1, -1, -1) if route.stages[before].kind == "work")
+def _before(route: Route, number: int, stage: str | None) -> int | Refused:
+    """Where a stage sends back to: the last one before it at which somebody works, of a fork the branch that is named.
+
+    A branch sends nothing back: what comes before it waits for all of them. It misses papers, or says to the stage that
+    joins what is wrong, which sends back to whoever has to put it right.
+    """
+    if number == 0:
+        return Refused("first_stage", "this is the first stage: ask the citizen for a supplement instead")
+    if route.stages[number].parallel:
+        return Refused(
+            "in_parallel",
+            "others work on the dossier beside this stage: ask the citizen for a supplement, or hand over and let the "
+            "stage that joins send it back",
+        )
+    # A route begins with work.
+    before = next(before for before in range(number - 1, -1, -1) if route.stages[before].kind == "work")
+    names = {route.stages[each].name: each for each in route.step_of(before)}
+    if stage is None and len(names) == 1:
+        return before
+    if stage in names:
+        return names[stage]
+    return Refused("which_stage", f"it can be sent back to {' or '.join(names)}: name it in stage")
 
 
 def _resume(journey: Journey, now: datetime, known: Known, calendar: WorkingCalendar) -> Decided[Journey]:
@@ -116,7 +152,7 @@ def _resume(journey: Journey, now: datetime, known: Known, calendar: WorkingCale
     route = known.route_of(journey)
     if route.stages[journey.stage_number].kind != "citizen":
         return resumed
-    following = _hand_over(resumed.state, route, journey.stage_number + 1, now, known)
+    following = _hand_over(resumed.state, route, route.step_of(journey.stage_number).stop, now, known)
     return Decided(following.state, resumed.say + following.say)
 
 
@@ -135,7 +171,11 @@ def _hand_over(
     reason: str | None = None,
 ) -> Decided[Journey]:
     calendar = known.calendar_of(journey)
-    decided = start_stage(_end_stage(journey, now), route, number, now, known, calendar, officer=officer)
+    ended = _end_stage(journey, now)
+    if reason is None and route.stages[number].parallel:
+        decided = fork(ended, route, number, now, known, calendar)
+    else:
+        decided = start_stage(ended, route, number, now, known, calendar, officer=officer)
     receiver = decided.state
     said = HandedOver(
         stage=journey.stage,
@@ -209,15 +249,18 @@ def fire(journey: Journey, timer: Timer, now: datetime, known: Known) -> Decided
     if journey.state != "moving" or timer.generation != journey.generation or timer.fires_at > now:
         return Unchanged()
     if timer.scope is Scope.STAGE and timer.run != journey.run:
-        return Unchanged()
+        if all(one.run != timer.run for one in journey.branches):
+            return Unchanged()
+        journey = in_front(journey, timer.run)
     if timer.rung == "over":
-        return _hand_over(journey, known.route_of(journey), journey.stage_number + 1, now, known)
+        route = known.route_of(journey)
+        return _hand_over(journey, route, route.step_of(journey.stage_number).stop, now, known)
     calendar = known.calendar_of(journey)
     rung = deadline.rung_of(journey, calendar, timer, now)
     said = said_of(journey, timer.scope, rung)
     following = deadline.following_timer(journey, calendar, timer, rung)
     fired = replace(journey, last_at=max(journey.last_at, now))
-    return Decided(set_clock(fired, timer.scope, following), (Say(said, now),))
+    return Decided(set_clock(fired, timer, following), (Say(said, now),))
 
 
 _SAID_OF: Final = {"near": DeadlineNear, "reached": DeadlineReached, "passed": DeadlinePassed}
@@ -234,7 +277,9 @@ def said_of(journey: Journey, scope: Scope, rung: Rung) -> Event:
     )
 
 
-def set_clock(journey: Journey, scope: Scope, timer: Timer | None) -> Journey:
-    """One clock with its next timer, or with none; the other stays as it is."""
+def set_clock(journey: Journey, fired: Timer, timer: Timer | None) -> Journey:
+    """The clock of a timer that is over, with its next one or with none; the others stay as they are."""
+    if fired.scope is Scope.STAGE and journey.branches:
+        return with_timer(journey, fired.run, timer)
     timers = (timer,) if timer is not None else ()
-    return replace(journey, unsaved=journey.unsaved.with_clocks(frozenset({scope}), timers))
+    return replace(journey, unsaved=journey.unsaved.with_clocks(frozenset({fired.scope}), timers))

@@ -8,8 +8,9 @@ from datetime import datetime, time, timedelta
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from services.routing.values import Budget, Entry, Journey, Rung, Timer
+from services.routing.values import Branch, Budget, Entry, Journey, Rung, Timer
 from shared.calendar import (
     Term,
     TermUnit,
@@ -132,11 +133,15 @@ def passed_at(calendar: WorkingCalendar, due: datetime) -> datetime:
 def timers(journey: Journey, calendar: WorkingCalendar, since: datetime) -> tuple[Timer, ...]:
     """The next rung of both clocks of a dossier; none while it stands, is done, or is a replayed record.
 
+    While several runs are open, of the dossier's own clock alone: theirs are with the branches (`timed_branches`).
     A rung that lies before ``since`` is passed over, so that nothing catches up in a burst; when all do, the last one
     is said at once.
     """
     if journey.state != "moving" or journey.origin is not None:
         return ()
+    of_dossier = dossier_timer(calendar, since, due=journey.due, generation=journey.generation)
+    if journey.branches:
+        return (of_dossier,)
     return (
         stage_timer(
             calendar,
@@ -146,8 +151,35 @@ def timers(journey: Journey, calendar: WorkingCalendar, since: datetime) -> tupl
             budget_minutes=journey.stage_budget_minutes,
             generation=journey.generation,
         ),
-        dossier_timer(calendar, since, due=journey.due, generation=journey.generation),
+        of_dossier,
     )
+
+
+def timed_branches(journey: Journey, calendar: WorkingCalendar, since: datetime) -> tuple[Branch, ...]:
+    """The branches, each with the next rung of its clock; without one where `timers` gives none."""
+    runs = journey.state == "moving" and journey.origin is None
+    return tuple(
+        replace(
+            one,
+            timer=stage_timer(
+                calendar,
+                since,
+                run=one.run,
+                due=one.due,
+                budget_minutes=one.budget_minutes,
+                generation=journey.generation,
+            )
+            if runs
+            else None,
+        )
+        for one in journey.branches
+    )
+
+
+def credited(branch: Branch, calendar: WorkingCalendar, credit: timedelta) -> Branch:
+    """A branch whose clock stood, due by so much working time later."""
+    whole = branch.credit + credit
+    return replace(branch, credit=whole, due=stage_due(calendar, branch.started, branch.budget_minutes, whole))
 
 
 def stage_timer(
@@ -229,10 +261,11 @@ def late(calendar: WorkingCalendar, due: datetime, at: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Recomputed:
-    """The due instants that a ledger gives."""
+    """The due instants that a ledger gives. ``beside``: of the other runs that are open, the higher ones."""
 
     due: datetime
     stage_due: datetime
+    beside: tuple[datetime, ...] = ()
 
 
 def recompute(calendar: WorkingCalendar, promise: datetime, ledger: Sequence[Entry]) -> Recomputed | None:
@@ -240,18 +273,29 @@ def recompute(calendar: WorkingCalendar, promise: datetime, ledger: Sequence[Ent
 
     The journey's row is a projection of this; after an edit of the calendar every open deadline is computed so.
     """
-    credit, stage_credit, paused = timedelta(0), timedelta(0), None
-    started: Entry | None = None
+    credit, paused = timedelta(0), None
+    runs: dict[int, Entry] = {}
+    stood_in: dict[int, timedelta] = {}
+    is_open: set[int] = set()
     for entry in ledger:
         if entry.kind == "started":
-            started, stage_credit = entry, timedelta(0)
+            runs[entry.run], stood_in[entry.run] = entry, timedelta(0)
+            is_open.add(entry.run)
+        elif entry.kind == "ended":
+            is_open.discard(entry.run)
         elif entry.kind == "paused":
             paused = entry.at
         elif entry.kind == "resumed" and paused is not None:
             stood = credit_of(calendar, paused, entry.at)
-            credit, stage_credit, paused = credit + stood, stage_credit + stood, None
-    if started is None or started.seconds is None:
+            credit, paused = credit + stood, None
+            stood_in.update({run: stood_in[run] + stood for run in is_open})
+    shown = sorted(is_open) or sorted(runs)[-1:]
+    budgets = [(runs[run], runs[run].seconds, stood_in[run]) for run in shown]
+    dues = [
+        stage_due(calendar, started.at, seconds // 60, stood)
+        for started, seconds, stood in budgets
+        if seconds is not None
+    ]
+    if not dues:
         return None
-    return Recomputed(
-        dossier_due(calendar, promise, credit), stage_due(calendar, started.at, started.seconds // 60, stage_credit)
-    )
+    return Recomputed(dossier_due(calendar, promise, credit), dues[0], tuple(dues[1:]))

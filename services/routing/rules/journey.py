@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from services.routing.rules import deadline
+from services.routing.rules import branches, deadline
 from services.routing.rules.deadline import StageStart
 from services.routing.values import (
     AS_RECORDED,
@@ -32,6 +32,7 @@ from shared.events import (
     FeeRequested,
     Scope,
     StageStarted,
+    StandsBeside,
 )
 
 BOTH_CLOCKS: Final = frozenset(Scope)
@@ -127,11 +128,11 @@ def start_stage(
         promise=journey.promise,
         due=journey.due,
         share=stage.share,
-        shares=sum([one.share for one in route.stages]),
+        shares=route.shares,
         own=_own_budget(stage, at, calendar),
     )
-    run = journey.run + 1
-    unit = stage.unit or _place(journey, stage.place, known, calendar, at)
+    run = journey.next_run
+    unit = unit_of(journey, stage, known, calendar, at)
     entry = Entry(journey.entries + 1, "started", run, at, stage.name, unit, officer, start.budget_minutes * 60)
     if stage.kind == "posting":
         clocks, timers = _clock_of_posting(journey, run, start.due)
@@ -153,6 +154,8 @@ def start_stage(
         last_at=max(journey.last_at, at),
         unsaved=journey.unsaved.with_clocks(clocks, timers, entry),
     )
+    if journey.last_run:
+        started = replace(started, last_run=0, unsaved=replace(started.unsaved, rewrites_branches=True))
     if stage.kind == "citizen":
         return _wait_for_citizen(started, at, calendar)
     return Decided(started, (Say(said_start(started), at),))
@@ -220,9 +223,12 @@ def as_of(versions: Sequence[Unit], day: date) -> Unit:
     return next((one for one in versions if one.valid_from <= day), versions[-1])
 
 
-def _place(journey: Journey, place: str, known: Known, calendar: WorkingCalendar, at: datetime) -> str:
-    """The receiving unit, or its parent on that day; a unit without a parent (the town itself) does both."""
-    if place == "receiving":
+def unit_of(journey: Journey, stage: Stage, known: Known, calendar: WorkingCalendar, at: datetime) -> str:
+    """Where a stage is: the unit that it names, the receiving one, or that one's parent on the day; a unit without a
+    parent (the town itself) does both."""
+    if stage.unit is not None:
+        return stage.unit
+    if stage.place == "receiving":
         return journey.receiving_unit
     return as_of(known.units[journey.receiving_unit], calendar.day_of(at)).parent or journey.receiving_unit
 
@@ -248,19 +254,22 @@ def write(
 
 
 def set_timers(journey: Journey, calendar: WorkingCalendar, since: datetime) -> Journey:
-    """Both clocks, set anew as they want it now."""
+    """All clocks, set anew as they want it now."""
     timers = deadline.timers(journey, calendar, since)
-    return replace(journey, unsaved=journey.unsaved.with_clocks(BOTH_CLOCKS, timers))
+    timed = replace(journey, unsaved=journey.unsaved.with_clocks(BOTH_CLOCKS, timers))
+    if journey.branches:
+        timed = branches.rewritten(timed, deadline.timed_branches(journey, calendar, since))
+    return timed
 
 
 def pause(journey: Journey, at: datetime, reason: str, calendar: WorkingCalendar) -> Journey:
-    """The clock stands from an instant on."""
+    """The clock stands from an instant on, whoever asked: of a dossier with several open runs for all of them."""
     standing = replace(journey, state="paused", paused_at=at, pause_reason=reason)
     return set_timers(write(standing, "paused", at, reason=reason), calendar, at)
 
 
 def resume(journey: Journey, answered_at: datetime, calendar: WorkingCalendar) -> Decided[Journey]:
-    """The clock runs again; both due instants move by exactly the working time that it stood."""
+    """The clock runs again; all due instants move by exactly the working time that it stood."""
     assert journey.paused_at is not None
     credit = deadline.credit_of(calendar, journey.paused_at, answered_at)
     credited, stage_credited = journey.credit + credit, journey.stage_credit + credit
@@ -275,16 +284,21 @@ def resume(journey: Journey, answered_at: datetime, calendar: WorkingCalendar) -
         stage_due=deadline.stage_due(calendar, journey.stage_started, journey.stage_budget_minutes, stage_credited),
         generation=journey.generation + 1,
     )
+    if journey.branches:
+        stood = tuple(deadline.credited(one, calendar, credit) for one in journey.branches)
+        running = replace(running, branches=stood)
     running = write(running, "resumed", max(answered_at, journey.paused_at), seconds=int(credit.total_seconds()))
-    running = set_timers(running, calendar, answered_at)
     said = DossierResumed(
         run=running.run,
         credited_seconds=int(credit.total_seconds()),
         stage_due=running.stage_due,
         due=running.due,
         generation=running.generation,
+        beside=tuple(
+            StandsBeside(run=one.run, stage_due=one.due) for one in running.branches if one.run != running.run
+        ),
     )
-    return Decided(running, (Say(said, answered_at),))
+    return Decided(set_timers(running, calendar, answered_at), (Say(said, answered_at),))
 
 
 def resume_by_citizen(journey: Journey | None, heard: Heard, known: Known) -> Decision[Journey]:
@@ -301,9 +315,9 @@ def resume_by_citizen(journey: Journey | None, heard: Heard, known: Known) -> De
 
 
 def withdraw(journey: Journey | None, heard: Heard, known: Known) -> Decision[Journey]:
-    """The citizen wants the dossier back: it stops where it is, unless it is done."""
+    """The citizen wants the dossier back: it stops where it is, in every branch, unless it is done."""
     if journey is None or not journey.is_open:
         return Unchanged()
-    stopped = write(replace(journey, state="withdrawn"), "withdrawn", heard.time)
+    stopped = write(replace(branches.closed(journey), state="withdrawn"), "withdrawn", heard.time)
     stopped = set_timers(stopped, known.calendar_of(journey), heard.time)
     return Decided(stopped, (Say(DossierWithdrawn(run=journey.run), heard.time),))

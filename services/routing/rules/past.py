@@ -12,6 +12,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from services.routing.rules import acting, deadline
+from services.routing.rules.branches import in_front, rewritten
 from services.routing.rules.journey import BOTH_CLOCKS
 from services.routing.values import AS_RECORDED, Action, Adopt, Journey, Known, Refused, Rung, StageKind, Timer
 from shared.bus import Decided, Decision, Say
@@ -72,27 +73,37 @@ def in_its_time(rule: Rule) -> Rule:
 
 
 def _told_until(journey: Journey, until: datetime, known: Known) -> Decided[Journey]:
-    """The rungs of both clocks between the last entry and an instant, each at its own time.
+    """The rungs of all clocks between the last entry and an instant, each at its own time.
 
     What lies before the last entry was said with it; a clock that stands comes to no rung.
     """
     if journey.state != "moving" or journey.origin is None:
         return Decided(journey)
     calendar = known.calendar_of(journey)
+    clocks = {(scope, one.run): one for scope, one in _running(journey, known)}
     came = sorted(
-        (instant, scope.value, rung)
-        for scope in _running(journey, known)
-        for rung, instant in _rungs(journey, scope, calendar).items()
+        (instant, scope.value, run, rung)
+        for (scope, run), one in clocks.items()
+        for rung, instant in _rungs(one, scope, calendar).items()
         if journey.last_at < instant <= until
     )
     return Decided(
-        journey, tuple(Say(acting.said_of(journey, Scope(scope), rung), instant) for instant, scope, rung in came)
+        journey,
+        tuple(
+            Say(acting.said_of(clocks[Scope(scope), run], Scope(scope), rung), instant)
+            for instant, scope, run, rung in came
+        ),
     )
 
 
-def _running(journey: Journey, known: Known) -> tuple[Scope, ...]:
-    """The clocks that can miss something: nobody is late with a public posting, nor with what the citizen is to do."""
-    return tuple(Scope) if _kind(journey, known) == "work" else (Scope.DOSSIER,)
+def _running(journey: Journey, known: Known) -> tuple[tuple[Scope, Journey], ...]:
+    """The clocks that can miss something, each with the journey as its run has it: nobody is late with a public
+    posting, nor with what the citizen is to do."""
+    of_dossier = (Scope.DOSSIER, journey)
+    if _kind(journey, known) != "work":
+        return (of_dossier,)
+    runs = [in_front(journey, one.run) for one in journey.branches] or [journey]
+    return (*((Scope.STAGE, one) for one in runs), of_dossier)
 
 
 def _kind(journey: Journey, known: Known) -> StageKind:
@@ -115,9 +126,9 @@ def _late_at_once(before: Journey | None, after: Journey, at: datetime, known: K
         return ()
     calendar = known.calendar_of(after)
     return tuple(
-        Say(acting.said_of(after, scope, "passed"), at)
-        for scope in _running(after, known)
-        if deadline.passed_at(calendar, deadline.due_of(after, scope)) <= at
+        Say(acting.said_of(one, scope, "passed"), at)
+        for scope, one in _running(after, known)
+        if deadline.passed_at(calendar, deadline.due_of(one, scope)) <= at
     )
 
 
@@ -141,5 +152,10 @@ def _adopt(journey: Journey, now: datetime, known: Known) -> Decided[Journey] | 
         over = Timer(Scope.STAGE, live.run, "over", live.generation, live.stage_due)
         timers = (over, *(one for one in timers if one.scope is Scope.DOSSIER))
     unsaved = replace(live.unsaved.with_clocks(BOTH_CLOCKS, timers), is_adopted=True)
+    adopted = replace(live, unsaved=unsaved)
+    if live.branches:
+        timed = deadline.timed_branches(live, calendar, now)
+        to_come = (one if one.timer and one.timer.fires_at > now else replace(one, timer=None) for one in timed)
+        adopted = rewritten(adopted, tuple(to_come))
     said = DossierAdopted(origin=journey.origin, run=journey.run, unit=journey.unit)
-    return Decided(replace(live, unsaved=unsaved), (*told.say, Say(said, now)))
+    return Decided(adopted, (*told.say, Say(said, now)))

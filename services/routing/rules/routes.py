@@ -60,9 +60,35 @@ def _wrong_together(route: Route) -> NotPublished | None:
     timed = [stage for stage in route.stages if stage.kind != "citizen"]
     if len({stage.budget is None for stage in timed}) > 1:
         return NotPublished("stages", "some stages have shares and others budgets", "give all the one or all the other")
+    forked = next((wrong for step in route.steps if (wrong := _wrong_with_fork(route, step))), None)
+    if forked is not None:
+        return forked
     names = [stage.name for stage in route.stages]
     if len(set(names)) != len(names):
         return NotPublished("stages", "two stages have one name", "give each a name of its own")
+    return None
+
+
+def _wrong_with_fork(route: Route, step: range) -> NotPublished | None:
+    """A fork has two branches or more, each of work; somebody works before it, and at the stage that joins."""
+    first = step.start
+    if not route.stages[first].parallel:
+        return None
+    if len(step) == 1:
+        return NotPublished(
+            f"stages/{first}/parallel", "a branch has nothing beside it", "mark every stage that runs beside it, too"
+        )
+    if first == 0:
+        return NotPublished("stages/0/parallel", "a route begins at one place", "add a stage before it forks")
+    if step.stop == len(route.stages):
+        return NotPublished(f"stages/{first}/parallel", "nothing joins the branches", "add the stage that joins them")
+    for number in (*step, step.stop):
+        if route.stages[number].kind != "work":
+            return NotPublished(
+                f"stages/{number}/kind",
+                "branches, and the stage that joins them, are work",
+                "put what is waited for before the fork, or after the stage that joins",
+            )
     return None
 
 

@@ -88,8 +88,23 @@ INSERT INTO route (code, version, level, stages) VALUES ($1, $2, $3, $4);
 SELECT dossier, procedure, route, route_version, receiving_unit, calendar, calendar_version, origin, state, stage,
        stage_number, run, unit,
        role, officer, received, promise, credit_seconds, due, stage_started, stage_budget_minutes, stage_credit_seconds,
-       stage_due, generation, paused_at, pause_reason, supplements, entries, last_at
+       stage_due, generation, paused_at, pause_reason, supplements, entries, last_at, last_run
   FROM journey WHERE dossier = ANY($1::text[]);
+
+-- name: branches_of
+-- The runs of some dossiers that are open together.   $1 dossiers
+SELECT dossier, run, stage, stage_number, unit, role, officer, started, budget_minutes, credit_seconds, due, rung,
+       generation, fires_at
+  FROM branch WHERE dossier = ANY($1::text[]) ORDER BY dossier, run;
+
+-- name: drop_branches
+-- Takes the branches of some dossiers away, so that they can be written anew.   $1 dossiers
+DELETE FROM branch WHERE dossier = ANY($1::text[]);
+
+-- name: change_last_runs
+-- The highest run that was given where the journey shows another, else 0.   $1 dossiers, $2 runs
+UPDATE journey SET last_run = g.last_run FROM unnest($1::text[], $2::int[]) AS g (dossier, last_run)
+ WHERE journey.dossier = g.dossier;
 
 -- name: change_journeys
 -- Journeys that moved. $1 dossiers, $2 states, $3 stages, $4 stage numbers, $5 runs, $6 units, $7 roles, $8 officers, $9 credits, $10 dues, $11 stage starts, $12 stage budgets, $13 stage credits, $14 stage dues, $15 generations, $16 paused at, $17 pause reasons, $18 supplements, $19 entries, $20 last at
@@ -118,9 +133,13 @@ RETURNING dossier, stage_run, stage_rung, stage_generation, stage_at, dossier_ru
 
 -- name: due_timers
 -- Dossiers with a timer that is due by the database's clock.   $1 dossiers that are left alone, $2 how many
-SELECT dossier FROM (
-    SELECT dossier FROM timer WHERE fires_at <= clock_timestamp() AND dossier <> ALL($1::text[])
-     ORDER BY fires_at LIMIT $2) AS due ORDER BY dossier;
+SELECT DISTINCT dossier FROM (
+    (SELECT dossier, fires_at FROM timer WHERE fires_at <= clock_timestamp() AND dossier <> ALL($1::text[])
+      ORDER BY fires_at LIMIT $2)
+    UNION ALL
+    (SELECT dossier, fires_at FROM branch WHERE fires_at <= clock_timestamp() AND dossier <> ALL($1::text[])
+      ORDER BY fires_at LIMIT $2)
+    ORDER BY fires_at LIMIT $2) AS due ORDER BY dossier;
 
 -- name: timers_of
 -- The timers of some dossiers.   $1 dossiers
@@ -129,21 +148,35 @@ SELECT dossier, stage_run, stage_rung, stage_generation, stage_at, dossier_rung,
 
 -- name: timer_depth
 -- How many timers wait, when the next one fires, how many dossiers have one overdue, and for how many seconds the oldest.
-SELECT count(stage_at) + count(dossier_at) AS timers, min(fires_at) FILTER (WHERE fires_at > clock_timestamp()) AS next_at,
-       count(*) FILTER (WHERE fires_at <= clock_timestamp()) AS overdue,
+SELECT coalesce(sum(clocks), 0)::bigint AS timers, min(fires_at) FILTER (WHERE fires_at > clock_timestamp()) AS next_at,
+       count(DISTINCT dossier) FILTER (WHERE fires_at <= clock_timestamp()) AS overdue,
        greatest(coalesce(extract(epoch FROM clock_timestamp() - min(fires_at)), 0), 0)::float8 AS late_seconds
-  FROM timer;
+  FROM (SELECT dossier, fires_at, num_nonnulls(stage_at, dossier_at) AS clocks FROM timer
+        UNION ALL SELECT dossier, fires_at, 1 FROM branch WHERE fires_at IS NOT NULL) AS clock;
 
 -- name: worklist
--- What lies at a unit, most urgent first.   $1 unit, $2 role or NULL, $3 and $4 stage due and dossier of the line before (NULL: none), $5 how many
-SELECT journey.dossier, journey.procedure, journey.state, journey.stage, journey.run, journey.unit, journey.role,
-       journey.officer, journey.received, journey.promise, journey.due, journey.stage_due, journey.pause_reason,
-       stream.version
-  FROM journey JOIN stream ON stream.subject = journey.dossier
- WHERE journey.unit = $1 AND journey.state IN ('moving', 'paused') AND journey.origin IS NULL
-   AND ($2::text IS NULL OR journey.role = $2)
-   AND ($3::timestamptz IS NULL OR (journey.stage_due, journey.dossier) > ($3, $4::text))
- ORDER BY journey.stage_due, journey.dossier LIMIT $5;
+-- What lies at a unit, most urgent first; of a forked dossier its branches there, one by one.   $1 unit, $2 role or NULL, $3, $4 and $5 stage due, dossier and run of the line before (NULL: none), $6 how many
+SELECT journey.dossier, journey.procedure, journey.state, open.stage, open.run, open.unit, open.role,
+       open.officer, journey.received, journey.promise, journey.due, open.stage_due, journey.pause_reason, stream.version
+  FROM (
+    (SELECT dossier, stage, run, unit, role, officer, stage_due
+       FROM journey
+      WHERE unit = $1 AND state IN ('moving', 'paused') AND origin IS NULL
+        AND ($2::text IS NULL OR role = $2)
+        AND ($3::timestamptz IS NULL OR (stage_due, dossier) > ($3, $4::text))
+        AND (last_run = 0 OR NOT EXISTS (SELECT FROM branch WHERE branch.dossier = journey.dossier))
+      ORDER BY stage_due, dossier LIMIT $6)
+    UNION ALL
+    (SELECT branch.dossier, branch.stage, branch.run, branch.unit, branch.role, branch.officer, branch.due
+       FROM branch JOIN journey AS whole ON whole.dossier = branch.dossier
+      WHERE branch.unit = $1 AND whole.state IN ('moving', 'paused') AND whole.origin IS NULL
+        AND ($2::text IS NULL OR branch.role = $2)
+        AND ($3::timestamptz IS NULL OR (branch.due, branch.dossier, branch.run) > ($3, $4::text, $5::int))
+      ORDER BY branch.due, branch.dossier, branch.run LIMIT $6)
+  ) AS open (dossier, stage, run, unit, role, officer, stage_due)
+  JOIN journey ON journey.dossier = open.dossier
+  JOIN stream ON stream.subject = open.dossier
+ ORDER BY open.stage_due, open.dossier, open.run LIMIT $6;
 
 -- name: ledger_of
 -- The ledger of a dossier, in order.   $1 dossier

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from asyncpg import Record
 
+from services.routing.store.branches import branches_of, change_last_runs, drop_branches, save_branches
 from services.routing.store.published import (
     end_heads,
     heads,
@@ -33,10 +34,12 @@ __all__ = [
     "MIGRATIONS",
     "JourneysLostError",
     "TimerDepth",
+    "branches_of",
     "calendar_versions",
     "calendars",
     "change_journeys",
-    "drop_timers",
+    "change_last_runs",
+    "drop_branches",
     "due_timers",
     "end_heads",
     "heads",
@@ -167,6 +170,9 @@ async def save_procedures(tx: Transaction, given: Mapping[str, Procedure]) -> No
 
 
 async def journeys(tx: Transaction, dossiers: Iterable[str]) -> dict[str, Journey]:
+    found = await tx.fetch(_sql["journeys"], list(dossiers))
+    forked = [row["dossier"] for row in found if row["last_run"]]
+    branches = await branches_of(tx, forked) if forked else {}
     return {
         row["dossier"]: Journey(
             dossier=row["dossier"],
@@ -198,8 +204,10 @@ async def journeys(tx: Transaction, dossiers: Iterable[str]) -> dict[str, Journe
             supplements=row["supplements"],
             entries=row["entries"],
             last_at=row["last_at"],
+            last_run=row["last_run"],
+            branches=branches.get(row["dossier"], ()),
         )
-        for row in await tx.fetch(_sql["journeys"], list(dossiers))
+        for row in found
     }
 
 
@@ -215,6 +223,9 @@ async def save_journeys(tx: Transaction, changed: Iterable[Journey]) -> None:
     adopted = [journey.dossier for journey in ordered if journey.unsaved.is_adopted]
     if adopted:
         await adopt_journeys(tx, adopted)
+    rewritten = [journey for journey in ordered if journey.unsaved.rewrites_branches]
+    if rewritten:
+        await save_branches(tx, rewritten)
     entries = [(journey.dossier, *_entry(entry)) for journey in ordered for entry in journey.unsaved.entries]
     if entries:
         await tx.copy_records_to_table("ledger", records=entries, columns=_LEDGER_COLUMNS)
@@ -317,13 +328,13 @@ async def timer_depth(tx: Transaction) -> TimerDepth:
 
 
 async def worklist(
-    tx: Transaction, unit: str, role: str | None, after: tuple[datetime, str] | None, count: int
+    tx: Transaction, unit: str, role: str | None, after: tuple[datetime, str, int] | None, count: int
 ) -> list[WorkItem]:
-    """``after``: stage due and dossier of the line behind which to go on, or None for the most urgent."""
-    due, dossier = after or (None, None)
+    """``after``: stage due, dossier and run of the line behind which to go on, or None for the most urgent."""
+    due, dossier, run = after or (None, None, None)
     return [
         WorkItem(**{**row, "role": StageRole(row["role"]) if row["role"] else None})
-        for row in map(dict, await tx.fetch(_sql["worklist"], unit, role, due, dossier, count))
+        for row in map(dict, await tx.fetch(_sql["worklist"], unit, role, due, dossier, run, count))
     ]
 
 

@@ -124,6 +124,7 @@ def _stage(data: Mapping[str, Any]) -> Stage:
         Budget(budget["quarters"], TermUnit(budget["unit"])) if budget else None,
         data.get("unit"),
         data.get("kind", "work"),
+        data.get("parallel", False),
     )
 
 
@@ -135,5 +136,6 @@ def _stage_data(one: Stage) -> dict[str, Any]:
         "unit": one.unit,
         "role": one.role.value if one.role else None,
         "share": one.share,
+        "parallel": one.parallel,
         "budget": {"quarters": one.budget.quarters, "unit": one.budget.unit.value} if one.budget else None,
     }

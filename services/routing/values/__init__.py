@@ -3,14 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from services.routing.values.asking import (
+    Action,
+    Adopt,
+    Command,
+    Finish,
+    HandOver,
+    NotTheirs,
+    RecordStep,
+    Refused,
+    RequestFee,
+    RequestSupplement,
+    Resume,
+    SendBack,
+)
 from shared.calendar import LENGTHS, TermUnit, WorkingCalendar
 from shared.events import Scope, StageRole
+
+__all__ = [
+    "AS_RECORDED",
+    "Action",
+    "Adopt",
+    "Branch",
+    "Budget",
+    "Command",
+    "Entry",
+    "EntryKind",
+    "Finish",
+    "HandOver",
+    "Head",
+    "Journey",
+    "Known",
+    "Level",
+    "NotPublished",
+    "NotTheirs",
+    "Officer",
+    "Place",
+    "Procedure",
+    "RecordStep",
+    "Refused",
+    "RequestFee",
+    "RequestSupplement",
+    "Resume",
+    "Route",
+    "Rung",
+    "SendBack",
+    "Stage",
+    "StageKind",
+    "State",
+    "Timer",
+    "Unit",
+    "Unsaved",
+    "WorkItem",
+]
 
 Level: TypeAlias = Literal["commune", "town", "province", "replay"]
 State: TypeAlias = Literal["moving", "paused", "done", "withdrawn"]
@@ -105,21 +156,52 @@ class Stage:
     budget: Budget | None = None
     unit: str | None = None
     kind: StageKind = "work"
+    parallel: bool = False
+    """A branch: it runs beside its neighbours that are branches too; the stage after them joins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A version of a route: stages in order. ``level``: of the procedures that take it when they name none."""
+    """A version of a route: stages in order. ``level``: of the procedures that take it when they name none.
+
+    ``shares``: what the shares of the stages add up to; of a fork the largest counts.
+    """
 
     code: str
     level: str | None
     stages: tuple[Stage, ...]
     version: int = 1
+    shares: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        shares = sum(max(self.stages[number].share for number in step) for step in self.steps)
+        object.__setattr__(self, "shares", shares)
 
     @property
     def length(self) -> int:
-        """Of all stages together (shared.calendar.lengths); 0 where they share whatever term there is."""
-        return sum(one.budget.length for one in self.stages if one.budget is not None)
+        """Of all stages together (shared.calendar.lengths), of a fork the longest branch; 0 where they share whatever
+        term there is."""
+        budgets = ((self.stages[number].budget for number in step) for step in self.steps)
+        return sum(max(one.length if one is not None else 0 for one in step) for step in budgets)
+
+    @property
+    def steps(self) -> tuple[range, ...]:
+        """Numbers of the stages that begin together: one, or the branches of a fork."""
+        steps, number = [], 0
+        while number < len(self.stages):
+            steps.append(self.step_of(number))
+            number = steps[-1].stop
+        return tuple(steps)
+
+    def step_of(self, number: int) -> range:
+        """The step to which a stage belongs; what comes after it begins at its ``stop``."""
+        first, last = number, number
+        if self.stages[number].parallel:
+            while first and self.stages[first - 1].parallel:
+                first -= 1
+            while last + 1 < len(self.stages) and self.stages[last + 1].parallel:
+                last += 1
+        return range(first, last + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +252,45 @@ class Unsaved(Struct, frozen=True):
     timers: tuple[Timer, ...] = ()
     is_new: bool = False
     is_adopted: bool = False
+    rewrites_branches: bool = False
 
     def with_clocks(self, clocks: frozenset[Scope], timers: tuple[Timer, ...], *entries: Entry) -> Unsaved:
         """Some clocks set anew, and entries added; what was decided of the other clock before stays."""
         if self.timers:
             timers = (*(one for one in self.timers if one.scope not in clocks), *timers)
-        return Unsaved((*self.entries, *entries), self.clocks | clocks, timers, self.is_new, self.is_adopted)
+        return Unsaved(
+            (*self.entries, *entries),
+            self.clocks | clocks,
+            timers,
+            self.is_new,
+            self.is_adopted,
+            self.rewrites_branches,
+        )
+
+
+class Branch(Struct, frozen=True):
+    """One of several runs that are open together: a stage as a journey has one, with its own clock's next rung."""
+
+    run: int
+    stage: str
+    stage_number: int
+    unit: str
+    role: StageRole | None
+    officer: str | None
+    started: datetime
+    budget_minutes: int
+    credit: timedelta
+    due: datetime
+    timer: Timer | None = None
 
 
 class Journey(Struct, frozen=True):
-    """Where a dossier is, who holds it, and how its clocks stand."""
+    """Where a dossier is, who holds it, and how its clocks stand.
+
+    ``branches``: all open runs, ascending, while there are several (decision 0080); the fields of the stage are then
+    those of one of them, the front: the lowest, save while somebody acts on another. ``last_run``: the highest run that
+    was given where it is not the front's, else 0.
+    """
 
     dossier: str
     procedure: str
@@ -210,7 +321,14 @@ class Journey(Struct, frozen=True):
     supplements: int
     entries: int
     last_at: datetime
+    last_run: int = 0
+    branches: tuple[Branch, ...] = ()
     unsaved: Unsaved = Unsaved()
+
+    @property
+    def next_run(self) -> int:
+        """The number of the run that begins next."""
+        return max(self.run, self.last_run) + 1
 
     @property
     def is_open(self) -> bool:
@@ -266,100 +384,3 @@ class WorkItem:
     stage_due: datetime
     pause_reason: str | None
     version: int
-
-
-# --- what officers may ask for ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class HandOver:
-    """To the next stage of the route; ``officer`` names who takes it there, if that is known."""
-
-    officer: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SendBack:
-    """To the stage before, with a reason."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class RequestSupplement:
-    """Papers are missing: the clock stands until the citizen brings them."""
-
-    components: tuple[str, ...]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class RequestFee:
-    """A fee is to be paid: the clock stands until it is."""
-
-    amount_vnd: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """What the clock waited for has come (paid, or no longer needed)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The last stage is done: the result lies at the desk."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordStep:
-    """A step of a replayed record, at its own time: role history only."""
-
-    stage: str
-    unit: str
-    officer: str | None
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Adopt:
-    """What is still open of a record becomes live: role history only."""
-
-
-Action: TypeAlias = HandOver | SendBack | RequestSupplement | RequestFee | Resume | Finish | RecordStep | Adopt
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """An officer's wish: its own id, the version that he saw (None: role history), the action.
-
-    ``at`` and ``by``, from the role history only: when it happened, and which officer did it.
-    """
-
-    id: str
-    dossier: str
-    seen: int | None
-    action: Action
-    digest: bytes
-    at: datetime | None = None
-    by: str | None = None
-
-    @property
-    def is_of_the_past(self) -> bool:
-        """Only the role history may ask for this, and only of what is a record."""
-        return self.at is not None or self.by is not None or isinstance(self.action, RecordStep | Adopt)
-
-
-@dataclass(frozen=True, slots=True)
-class NotTheirs:
-    """An officer who is known here, and is not the one for this stage; ``do`` says who is."""
-
-    do: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The action does not fit where the dossier is. ``code`` for machines, ``do`` for people."""
-
-    code: str
-    do: str

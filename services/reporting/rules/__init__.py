@@ -1,0 +1,1 @@
+"""What reporting makes of what it hears: pure functions on frozen values."""
