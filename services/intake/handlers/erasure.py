@@ -1,4 +1,4 @@
-"""Erasing a citizen's data: the key and what lies under it are destroyed, and it is said twice (decisions 0070 to 0072).
+"""Erasing a citizen's data: key and ciphertext are destroyed, and it is said twice (decisions 0070 to 0072).
 
 What was erased stays so: after a restored backup it is done again from the register of erasures.
 """
