@@ -11,7 +11,6 @@ Kafka's framing is), and text that is cut in two by something else (the length o
 
 from __future__ import annotations
 
-import base64
 import binascii
 import html
 import quopri
@@ -41,6 +40,12 @@ _SOFT_BREAK: Final = re.compile(rb"=(?:[0-9A-Fa-f]{2}|\r?\n)")
 _PERCENT: Final = re.compile(rb"%[0-9a-fA-F]{2}")
 _ENTITY: Final = re.compile(rb"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]{1,30});")
 _OCTAL: Final = re.compile(rb"\\[0-3][0-7]{2}")
+_UTF_16: Final = re.compile(rb"(?:[\x20-\x7e]\x00){3}|(?:\x00[\x20-\x7e]){3}")
+_TEXT: Final = re.compile(rb"(?:[\x09\x0a\x0d\x20-\x7e]|[\xc2-\xdf][\x80-\xbf]|[\xe1\xe2][\x80-\xbf]{2}){6,}")
+"""What might be text: six characters in a row with which Vietnamese is written. What was decoded by guess rarely is."""
+_MARKS: Final = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u20d0-\u20ff]+")
+_REACH: Final = 400
+"""Bytes around an escape that are looked at together with it."""
 _BETWEEN_DIGITS: Final = re.compile(r"(?<=\d)[\s.\-()/]+(?=\d)")
 _SPACES: Final = re.compile(r"[\s_+]+")
 
@@ -58,6 +63,9 @@ _FRAMES: Final[tuple[tuple[bytes, Callable[[], Any]], ...]] = (
     (b"\x04\x22\x4d\x18", lz4.frame.LZ4FrameDecompressor),
 )
 """How something compressed begins, and what unpacks it."""
+_MAGIC: Final = re.compile(
+    b"|".join(re.escape(magic) for magic in (_SNAPPY_OF_KAFKA, *(magic for magic, _ in _FRAMES if len(magic) > 2)))
+)
 
 
 def find(canaries: Iterable[str], blob: bytes) -> list[str]:
@@ -69,7 +77,7 @@ def find(canaries: Iterable[str], blob: bytes) -> list[str]:
     for _ in range(_DEEPEST):
         following: list[bytes] = []
         for one in layer:
-            if one in seen:
+            if not one or one in seen:
                 continue
             seen.add(one)
             for text in _texts(one):
@@ -97,7 +105,7 @@ def _spellings(canary: str) -> set[str]:
 
 def folded_text(text: str) -> str:
     """Text without what writers change: case, tone marks, form of composition, spaces, marks between digits."""
-    bare = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", text))
     bare = bare.replace("đ", "d").replace("Đ", "d").casefold()
     return _SPACES.sub(" ", _BETWEEN_DIGITS.sub("", bare))
 
@@ -105,9 +113,7 @@ def folded_text(text: str) -> str:
 def _texts(blob: bytes) -> Iterator[str]:
     """The blob as text, however its characters are written."""
     yield folded_text(blob.decode("utf-8", "replace"))
-    if not blob.isascii():
-        yield folded_text(blob.decode("cp1258", "replace"))
-    if b"\x00" in blob:
+    if _UTF_16.search(blob):
         for encoding in ("utf-16-le", "utf-16-be"):
             for start in (0, 1):
                 yield folded_text(blob[start:].decode(encoding, "replace"))
@@ -120,13 +126,13 @@ def _unwrapped(blob: bytes) -> Iterator[bytes]:
     """Everything that may be wrapped in the blob, one layer less."""
     yield from _decompressed(blob)
     for pattern, undone in _ESCAPES:
-        if pattern.search(blob):
-            yield undone(blob)
+        yield undone(_around(pattern, blob))
     lines = _WRAPPED_BASE64.sub(b"", blob)
-    yield from (each for each in (_decoded(run) for run in _BASE64.findall(blob)) if each)
+    # Together, so that a log of a million words is a few blobs and not a million.
+    yield b"\n".join(_decoded(run) for run in set(_BASE64.findall(blob)))
     if lines != blob:
-        yield from (each for each in (_decoded(run) for run in _BASE64.findall(lines)) if each)
-    yield from (_unhexed(run) for run in _HEX.findall(blob))
+        yield b"\n".join(_decoded(run) for run in set(_BASE64.findall(lines)))
+    yield b"\n".join(_unhexed(run) for run in set(_HEX.findall(blob)))
 
 
 def _decoded(run: bytes) -> bytes:
@@ -137,14 +143,34 @@ def _decoded(run: bytes) -> bytes:
         part = plain[start:]
         part = part[: len(part) - 1] if len(part) % 4 == 1 else part
         try:
-            decoded.append(base64.b64decode(part + b"=" * (-len(part) % 4)))
+            decoded.append(binascii.a2b_base64(part + b"=" * (-len(part) % 4)))
         except binascii.Error:
             continue
-    return b"\n".join(decoded)
+    return b"\n".join(_worth_a_look(each) for each in decoded)
 
 
 def _unhexed(run: bytes) -> bytes:
-    return b"\n".join(bytes.fromhex(part[: len(part) // 2 * 2].decode()) for part in (run, run[1:]))
+    parts = (bytes.fromhex(part[: len(part) // 2 * 2].decode()) for part in (run, run[1:]))
+    return b"\n".join(_worth_a_look(each) for each in parts)
+
+
+def _worth_a_look(guess: bytes) -> bytes:
+    """What was decoded without knowing that it was code: all of it if it is something packed, else what may be text."""
+    if _UTF_16.search(guess) or _MAGIC.search(guess):
+        return guess
+    return b"\n".join(_TEXT.findall(guess))
+
+
+def _around(pattern: re.Pattern[bytes], blob: bytes) -> bytes:
+    """The places of a blob where something is escaped: undoing each kind in a copy of all of it would never end."""
+    found = bytearray()
+    begin = end = 0
+    for match in pattern.finditer(blob):
+        if match.start() - _REACH > end:
+            found += blob[begin:end] + b"\n"
+            begin = match.start() - _REACH if match.start() > _REACH else 0
+        end = match.end() + _REACH
+    return bytes(found + blob[begin:end])
 
 
 def _without_json_escapes(blob: bytes) -> bytes:
@@ -209,7 +235,7 @@ def _unpacked(frame: Any, packed: bytes) -> Iterator[bytes]:
     except (zlib.error, zstandard.ZstdError, RuntimeError):  # RuntimeError: what lz4 raises
         pass
     if found:
-        yield bytes(found)
+        yield _worth_a_look(bytes(found)) if not frame.eof else bytes(found)
 
 
 def _blocks_of_kafka(blocks: bytes) -> Iterator[bytes]:
