@@ -172,6 +172,19 @@ async def test_the_head_of_the_unit_decides_and_where_there_is_none_the_administ
     assert intake.register.holds(receipt["id"]) == (status == 200)
 
 
+async def test_a_citizen_asks_and_does_not_decide_not_even_on_a_dossier_of_his_own(intake: Intake) -> None:
+    citizen = an_actor(Role.CITIZEN, unit=None, ident="citizen-1")
+    async with at_counter(intake_app(intake), citizen) as one:
+        receipt = (await one.posts("/intake/dossiers", a_reception_body(channel="online"))).json()
+        await intake.is_told(receipt["id"], *READY)
+        await intake.takes(receipt["id"], HandOut("online"))
+
+        refused = await one.posts(f"/intake/dossiers/{receipt['code']}/erasure", {"reason": ASKED, "seen": 2})
+
+    assert problem_of(refused)["status"] == 403
+    assert not intake.register.holds(receipt["id"])
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -21,7 +21,7 @@ def without(who: Actor, role: Role) -> Actor:
 async def found(tx: Transaction, who: Actor, code: str, action: Action) -> Dossier:
     """The dossier, if the actor may do this with it.
 
-    A citizen may with what they handed in themselves; of anything else they do not learn that it exists. The role
+    A citizen may with what they handed in themselves (but not decide on an erasure); of anything else they do not learn that it exists. The role
     history may with records only.
     """
     ident = await store.dossier_id(tx, code) or code
@@ -30,10 +30,11 @@ async def found(tx: Transaction, who: Actor, code: str, action: Action) -> Dossi
         raise RefusedError(unknown_dossier())
     telemetry.about(dossier.id)
     if Role.CITIZEN in who.roles and action is not Action.HAND_OVER_RESULT:
-        if await store.sender_of(tx, ident) == who.id:
+        is_theirs = await store.sender_of(tx, ident) == who.id
+        if is_theirs and action is not Action.ERASE_PERSONAL_DATA:
             return dossier
         who = without(who, Role.CITIZEN)
-        if not who.roles:
+        if not who.roles and not is_theirs:
             raise RefusedError(unknown_dossier())
     if dossier.origin is None:
         who = without(who, Role.HISTORY)
