@@ -21,8 +21,8 @@ def without(who: Actor, role: Role) -> Actor:
 async def found(tx: Transaction, who: Actor, code: str, action: Action) -> Dossier:
     """The dossier, if the actor may do this with it.
 
-    A citizen may with what they handed in themselves (but not decide on an erasure); of anything else they do not learn that it exists. The role
-    history may with records only.
+    A citizen may with what they handed in themselves, but not decide on an erasure; of anything else they do not learn
+    that it exists. The role history may with records only.
     """
     ident = await store.dossier_id(tx, code) or code
     dossier = (await store.dossiers(tx, [ident])).get(ident)
