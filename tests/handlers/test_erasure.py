@@ -477,7 +477,7 @@ async def test_the_event_alone_destroys_the_contact_and_no_lower_version_comes_b
     assert await the_contact(notification, subject) == (2, True, None)
 
 
-@pytest.mark.parametrize("order", itertools.permutations(("contact", "tombstone", "event")), ids="-".join)
+@pytest.mark.parametrize("order", [*itertools.permutations(("contact", "tombstone", "event"))], ids="-".join)
 async def test_in_whatever_order_contact_tombstone_and_event_come_and_come_again_it_is_erased(
     notification: Notification, order: tuple[str, ...]
 ) -> None:
