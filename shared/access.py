@@ -27,6 +27,7 @@ class Action(StrEnum):
     RECEIVE_DOSSIER = "receive_dossier"
     READ_DOSSIER = "read_dossier"
     HAND_OVER_RESULT = "hand_over_result"
+    ERASE_PERSONAL_DATA = "erase_personal_data"
     CARRY_OUT_STAGE = "carry_out_stage"
     READ_WORKLIST = "read_worklist"
     PUBLISH_PROCEDURE = "publish_procedure"
@@ -93,6 +94,8 @@ MAY: Mapping[Action, Mapping[Role, Reach]] = {
     },
     Action.READ_DOSSIER: {**_STAFF, Role.PORTAL: Reach.ANY, Role.INSPECTOR: Reach.ANY, Role.HISTORY: Reach.ANY},
     Action.HAND_OVER_RESULT: {Role.DESK: Reach.OWN, Role.HISTORY: Reach.ANY},
+    # The head answers for it; the administrator, where the unit exists no more.
+    Action.ERASE_PERSONAL_DATA: {Role.LEADER: Reach.OWN, Role.ADMINISTRATOR: Reach.ANY},
     Action.CARRY_OUT_STAGE: {**_STAFF, Role.HISTORY: Reach.ANY},
     Action.READ_WORKLIST: {**_STAFF, Role.INSPECTOR: Reach.ANY},
     Action.PUBLISH_PROCEDURE: {Role.ADMINISTRATOR: Reach.ANY},

@@ -153,6 +153,15 @@ class ResultHandedOver(Event):
     way: Literal["desk", "post", "online"] = "desk"
 
 
+class PersonalDataErased(Event):
+    """A citizen's data were destroyed, and their key. Intake says it; notification and reporting hear it."""
+
+    said_by: ClassVar = Service.INTAKE
+
+    contact_version: Annotated[int, Field(ge=1, description="of the tombstone; no lower one is kept any more")]
+    reason: ReasonCode
+
+
 # --- routing -------------------------------------------------------------------------------------------------------
 
 

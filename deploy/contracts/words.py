@@ -68,6 +68,8 @@ WORDS: Final[Mapping[str, Word]] = {
     "procedure": Word("which procedure", "1.001776"),
     "procedure_version": Word("which version of the catalogue's entry", 4),
     "promise": Word("the instant printed on the receipt; it never changes", "2019-05-20T10:00:00Z"),
+    "PersonalDataErased.contact_version": Word("which version on the contact topic holds for erased", 2),
+    "PersonalDataErased.reason": Word("why it was decided, as a code", "asked_by_citizen"),
     "reason": Word("why, as a code; its words are for the screens", "papers_missing"),
     "receiver": Word("the unit that got it", "000.00.99.H41"),
     "receiver_officer": Word("who got it", "mau-can-bo-0001"),

@@ -67,6 +67,11 @@ class Layout:
         return self.var / "keys"
 
     @property
+    def erasures(self) -> Path:
+        """The register of erasures."""
+        return self.var / "erasures" / "register.jsonl"
+
+    @property
     def mail(self) -> Path:
         return self.var / "mail"
 

@@ -98,6 +98,7 @@ def service(name: str, layout: Layout, kafka: str, databases: Databases) -> Prog
         "HTTP_HOST": HOST,
         "HTTP_PORT": str(layout.ports[name]),
         "SEAL_KEYS": str(layout.keys),
+        "ERASURE_REGISTER": str(layout.erasures),
     }
     chosen = {
         "SMTP_HOST": HOST,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.events import Topic
 
 _ALREADY_THERE = 36
+_DAY_MS = 86_400_000
 
 
 async def create(servers: str, topics: Iterable[Topic]) -> None:
@@ -49,9 +50,20 @@ async def create(servers: str, topics: Iterable[Topic]) -> None:
 
 
 def settings_of(topic: Topic) -> dict[str, str]:
-    """The settings with which a topic is made: nothing is forgotten by age or size."""
-    policy = "compact" if topic.compacted else "delete"
-    return {"cleanup.policy": policy, "retention.ms": "-1", "retention.bytes": "-1"}
+    """The settings with which a topic is made: nothing is forgotten by age or size.
+
+    On a compacted topic what was erased goes within a day, and its tombstone stays for thirty (decision 0071).
+    """
+    kept = {"retention.ms": "-1", "retention.bytes": "-1"}
+    if not topic.compacted:
+        return {"cleanup.policy": "delete", **kept}
+    return {
+        "cleanup.policy": "compact",
+        **kept,
+        "max.compaction.lag.ms": str(_DAY_MS),
+        "min.cleanable.dirty.ratio": "0.1",
+        "delete.retention.ms": str(30 * _DAY_MS),
+    }
 
 
 def _new(topic: Topic, brokers: int) -> Any:

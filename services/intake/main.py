@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from services.intake import api, handlers, pages
-from services.intake.handlers import reception
+from services.intake.handlers import erasure, reception
 from services.intake.handlers.known import Calendars
 from services.intake.handlers.reception import Asked, KeyReused, Received
 from services.intake.settings import Settings
@@ -16,7 +17,7 @@ from shared.bus import Bus
 from shared.events import Service
 from shared.http.pages import Pages
 from shared.outbox import Relay
-from shared.seal import Keyring
+from shared.seal import Keyring, Register
 from shared.service import NAV, Running, make_app, serve
 from shared.settings import read
 from shared.store import Database, Together, open_pool
@@ -29,7 +30,8 @@ async def main() -> None:
     telemetry.start("intake", settings.otel_exporter_otlp_endpoint, sampled=settings.traces_sampled)
     url = str(settings.database_url_intake)
     database = Database(await open_pool(url, name="intake"))
-    keyring = Keyring.load(settings.seal_keys, "intake")
+    register = Register(settings.erasure_register)
+    keyring = Keyring.load(settings.seal_keys, "intake", register)
     calendars = Calendars()
     bus = Bus(handlers.hearer(), database, settings.kafka_bootstrap_servers, settings.lanes, settings.slot)
     relay = Relay(Service.INTAKE, url, settings.kafka_bootstrap_servers, database.committed)
@@ -38,9 +40,15 @@ async def main() -> None:
         return await reception.receive(database, keyring, calendars, asked)
 
     door = Together(receive)
-    running = Running("intake", database, bus, relay, loops={"door": door.run})
+    running = Running(
+        "intake",
+        database,
+        bus,
+        relay,
+        loops={"door": door.run, "erasures": partial(erasure.agree_at_start, database, register)},
+    )
     shell = Pages(Path(__file__).parent / "templates", "/intake", NAV, banner=settings.banner)
     app = make_app(running, shell, title="Lienthong intake", dev_actor=settings.dev_actor)
-    app.include_router(api.router(database, keyring, door, settings.figure))
+    app.include_router(api.router(database, keyring, register, door, settings.figure))
     app.include_router(pages.router(database, shell, settings.figure))
     await serve(app, running, host=settings.http_host, port=settings.http_port)

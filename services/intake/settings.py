@@ -12,6 +12,7 @@ class Settings(ServiceSettings):
 
     database_url_intake: PostgresDsn
     seal_keys: Path
+    erasure_register: Path = Field(description="the file that remembers erasures, outside every database")
     catalogue_figure: int | None = Field(
         default=None,
         ge=1,

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from services.intake.values import Citizen, Dossier, Leg, Place, Procedure, Status, Unit
 from shared.calendar import Term, WorkingCalendar, from_data
 from shared.events import Channel
+from shared.seal import Erasure
 from shared.store import Migrations, Queries, Transaction
 
 MIGRATIONS: Final = Migrations("intake", Path(__file__).parent / "sql" / "migrations")
@@ -253,6 +254,35 @@ async def dossier_id(tx: Transaction, code: str) -> str | None:
 
 async def citizens(tx: Transaction, dossiers: Iterable[str]) -> dict[str, Citizen]:
     return {row["dossier"]: Citizen(**row) for row in await tx.fetch(_sql["citizens"], list(dossiers))}
+
+
+async def erase_citizens(tx: Transaction, dossiers: Iterable[str]) -> dict[str, int]:
+    """Destroy the sealed data of some dossiers and their keys; the version of the contact that each had."""
+    rows = await tx.fetch(_sql["erase_citizens"], sorted(set(dossiers)))
+    return {row["dossier"]: row["contact_version"] for row in rows}
+
+
+async def add_erasures(tx: Transaction, done: Iterable[Erasure]) -> None:
+    ordered = sorted(done, key=lambda one: one.dossier)
+    await tx.execute(
+        _sql["add_erasures"],
+        [one.dossier for one in ordered],
+        [one.event for one in ordered],
+        [one.version for one in ordered],
+        [one.contact_version for one in ordered],
+        [one.time for one in ordered],
+        [one.reason for one in ordered],
+        [one.actor for one in ordered],
+    )
+
+
+async def erasures(tx: Transaction, dossiers: Iterable[str]) -> dict[str, Erasure]:
+    return {row["dossier"]: Erasure(**row) for row in await tx.fetch(_sql["erasures"], sorted(set(dossiers)))}
+
+
+async def erasures_after(tx: Transaction, last: str, count: int) -> list[Erasure]:
+    """The next erasures after a dossier's id, ascending."""
+    return [Erasure(**row) for row in await tx.fetch(_sql["erasures_after"], last, count)]
 
 
 async def sender_of(tx: Transaction, dossier: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Literal, TypeAlias
 
 from shared.calendar import Term, WorkingCalendar
@@ -216,6 +216,16 @@ class Dossier:
     notices_failed: int
     as_of: datetime
     places: tuple[Place, ...] = ()
+
+
+class ErasureReason(StrEnum):
+    """Why a citizen's data are erased; which law that rests on is for the head who decides it (decision 0070)."""
+
+    ASKED_BY_CITIZEN = "asked_by_citizen"
+    RETENTION_OVER = "retention_over"
+    COLLECTED_UNLAWFULLY = "collected_unlawfully"
+    WRONG_PERSON = "wrong_person"
+    ORDERED = "ordered"
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ from shared.events import (
     FeeRequested,
     NoticeFailed,
     NoticeSent,
+    PersonalDataErased,
     ProcedurePublished,
     ResultHandedOver,
     ResultReady,
@@ -55,7 +56,7 @@ from shared.events import (
     UnitPublished,
 )
 from shared.journal import Saying, Stream
-from shared.seal import DataKey, Keyring, open_sealed
+from shared.seal import DataKey, KeyErased, Keyring, open_sealed
 from shared.store import Database, Transaction
 
 log = logging.getLogger(__name__)
@@ -67,8 +68,13 @@ CONTACT_PURPOSE: Final = "contact"
 
 
 async def hear(tx: Transaction, _: dict[str, Stream], events: Sequence[Heard]) -> list[Waiting]:
-    """Keep names, then decide what the citizens of the batch's dossiers are told. Nothing is said before it is sent."""
+    """Keep names, then decide what the citizens of the batch's dossiers are told. Nothing is said before it is sent.
+
+    An erasure that lies further on is heeded first: what comes before it in its stream may wait for the very contact
+    that was erased, and the tombstone which says so on the other topic is not kept for ever (decision 0071).
+    """
     await _keep_names(tx, events)
+    await _keep_erasures(tx, events)
     mine = [one for one in events if type(one.event) in HEARS]
     if not mine:
         return []
@@ -92,6 +98,16 @@ async def _keep_names(tx: Transaction, events: Sequence[Heard]) -> None:
     ]
     if procedures:
         await store.save_procedures(tx, procedures)
+
+
+async def _keep_erasures(tx: Transaction, events: Sequence[Heard]) -> None:
+    erased = {
+        one.subject: Contact(one.subject, one.event.contact_version, None, None)
+        for one in events
+        if isinstance(one.event, PersonalDataErased)
+    }
+    if erased:
+        await store.save_contacts(tx, erased.values())
 
 
 async def _known(tx: Transaction, subjects: set[str], dossiers: Iterable[Dossier], events: Sequence[Heard]) -> Known:
@@ -169,6 +185,8 @@ def address_of(keyring: Keyring, claimed: Claimed) -> str | Unsendable:
     if contact.wrapped_key is None or contact.sealed is None:
         return Unsendable("contact_erased")
     key = keyring.unwrap(claimed.dossier, contact.wrapped_key)
+    if isinstance(key, KeyErased):
+        return Unsendable("contact_erased")
     opened = open_sealed(key, CONTACT_PURPOSE, contact.sealed) if isinstance(key, DataKey) else None
     if not isinstance(opened, bytes):
         return Unsendable("cannot_open_contact")
@@ -264,6 +282,7 @@ HEARS: Final[Hears[Dossier, Known]] = {
     ResultReady: telling.result_ready,
     DossierWithdrawn: telling.withdrawn,
     DossierAdopted: telling.adopted,
+    PersonalDataErased: telling.erased,
 }
 
 

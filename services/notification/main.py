@@ -15,7 +15,7 @@ from shared.bus import Bus
 from shared.events import Service
 from shared.http.pages import Pages
 from shared.outbox import Relay
-from shared.seal import Keyring
+from shared.seal import Keyring, Register
 from shared.service import NAV, Running, make_app, serve
 from shared.settings import read
 from shared.store import Database, open_pool
@@ -33,7 +33,7 @@ async def main() -> None:
     templates = Path(__file__).parent / "templates"
     sender = Sender(
         database,
-        Keyring.load(settings.seal_keys, "notification"),
+        Keyring.load(settings.seal_keys, "notification", Register(settings.erasure_register)),
         Letters(templates, settings.mail_from, str(settings.public_url) if settings.public_url else None),
         Mail(settings.smtp_host, settings.smtp_port, settings.mail_from, settings.smtp_timeout),
         # Half as long again as the longest sending: time to record what came of it.

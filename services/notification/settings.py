@@ -12,6 +12,7 @@ class Settings(ServiceSettings):
 
     database_url_notification: PostgresDsn
     seal_keys: Path
+    erasure_register: Path = Field(description="intake's; only read here")
     smtp_host: str = "127.0.0.1"
     smtp_port: int = Field(default=8086, ge=1, le=65535)
     smtp_timeout: float = Field(default=20, gt=0, le=300, description="seconds that one sending may take in all")

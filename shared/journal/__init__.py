@@ -74,7 +74,10 @@ NOTHING_SAID_AT: Final = datetime(1900, 1, 1, tzinfo=UTC)
 
 
 class Saying(Struct, frozen=True):
-    """Something to announce. ``time`` is when it happened; ``because`` names the event that it answers."""
+    """Something to announce. ``time`` is when it happened; ``because`` names the event that it answers.
+
+    ``ident``: the id that the entry had before it was lost with a store's last hours; None: a new one.
+    """
 
     subject: str
     event: Event
@@ -83,6 +86,7 @@ class Saying(Struct, frozen=True):
     origin: str | None = None
     actor: str | None = None
     traceparent: str | None = None
+    ident: str | None = None
 
 
 def shard_of(subject: str) -> int:
@@ -152,7 +156,7 @@ async def announce(tx: Transaction, service: Service, locked: dict[str, Stream],
             (
                 saying.subject,
                 version,
-                str(uuid_utils.uuid7()),
+                saying.ident or str(uuid_utils.uuid7()),
                 topic,
                 type(saying.event).__name__,
                 time,

@@ -12,6 +12,7 @@ from joserfc.jwk import OctKey, OKPKey
 
 from shared.seal.data_key import KEY_BYTES, MALFORMED, Broken, DataKey, data_key_of, open_sealed, seal
 from shared.seal.keys import KeysError, read_private, read_public
+from shared.seal.register import Register
 
 # X25519 wraps like P-256 and unwraps in half the time; still 0.1 ms a reader (measured), five times the rest of the
 # work. So the public keys wrap an envelope key, which wraps a thousand data keys at the price of a symmetric seal.
@@ -27,23 +28,38 @@ class NotForUs:
     """The key was wrapped for others, or for a key of ours that is no longer, or not yet, in our folder."""
 
 
-class Keyring:
-    """The keys of one service as they were when it started, and the envelope keys that it is using."""
+@dataclass(frozen=True, slots=True)
+class KeyErased:
+    """The subject's data were erased; that its key is here again is a restored backup's doing."""
 
-    def __init__(self, service: str, private: Mapping[str, OKPKey], public: Mapping[str, OKPKey]) -> None:
+
+class Keyring:
+    """The keys of one service as they were when it started, and the envelope keys that it is using.
+
+    With a register of erasures, nothing of a subject that stands in it is opened any more.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        private: Mapping[str, OKPKey],
+        public: Mapping[str, OKPKey],
+        register: Register | None = None,
+    ) -> None:
         self.service = service
         self._private = private
         self._public = public
+        self._register = register
         self._sending: dict[tuple[str, ...], _Envelope] = {}
         self._opened: dict[str, OctKey] = {}
 
     @classmethod
-    def load(cls, folder: Path, service: str) -> "Keyring":
+    def load(cls, folder: Path, service: str, register: Register | None = None) -> "Keyring":
         """Read the folder once. Raises KeysError when the service has no key there, or one that others can read."""
         private = read_private(folder, service)
         if not private:
             raise KeysError(f"{folder} holds no key of {service}: `lienthong prepare` makes one, and so does `up`")
-        return cls(service, private, read_public(folder))
+        return cls(service, private, read_public(folder), register)
 
     def __repr__(self) -> str:
         return f"Keyring({self.service!r})"
@@ -62,8 +78,10 @@ class Keyring:
         envelope.uses += 1
         return f"{seal(DataKey(data_key.subject, envelope.key), _DATA_KEY, data_key.key.raw_value)}\n{envelope.sealed}"
 
-    def unwrap(self, subject: str, wrapped: str) -> DataKey | NotForUs | Broken:
-        """The subject's data key, if it was wrapped for this service and for this subject."""
+    def unwrap(self, subject: str, wrapped: str) -> DataKey | NotForUs | Broken | KeyErased:
+        """The subject's data key, if it was wrapped for this service and for this subject, which was not erased."""
+        if self._register is not None and self._register.holds(subject):
+            return KeyErased()
         sealed, _, envelope = wrapped.partition("\n")
         key = self._opened[envelope] if envelope in self._opened else self._open_envelope(envelope)
         if not isinstance(key, OctKey):

@@ -78,6 +78,7 @@ async def process(
             "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
             "HTTP_PORT": str(port),
             "SEAL_KEYS": str(keys),
+            "ERASURE_REGISTER": str(keys.parent / "erasures" / "register.jsonl"),
             "DEV_ACTOR": "true",
         }
         async with running("services.intake", environment, port):

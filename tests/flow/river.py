@@ -202,7 +202,7 @@ def _procedures() -> list[dict[str, Any]]:
 async def flowing(layout: Layout) -> AsyncIterator[River]:
     """A fresh river in its own folder; everything is ended and nothing is kept but the logs."""
     await stop_servers(layout)
-    for folder in ("postgres", "kafka", "mail", "keys"):
+    for folder in ("postgres", "kafka", "mail", "keys", "erasures"):
         shutil.rmtree(layout.var / folder, ignore_errors=True)
     servers = await start_servers(layout)
     await topics.create(servers.kafka, TOPICS)

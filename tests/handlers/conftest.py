@@ -10,7 +10,7 @@ import pytest
 from deploy.launcher.layout import Layout
 from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
-from shared.seal import Keyring, make_keys
+from shared.seal import Keyring, Register, make_keys
 from tests.handlers.doors import DESK, Desk, at_counter, intake_app, routing_app
 from tests.handlers.intake import Intake
 from tests.handlers.routing import Routing
@@ -34,9 +34,16 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def intake(made: Databases, keys: Path) -> AsyncIterator[Intake]:
+def register(tmp_path: Path) -> Register:
+    """An empty register of erasures."""
+    return Register(tmp_path / "erasures" / "register.jsonl")
+
+
+@pytest.fixture
+async def intake(made: Databases, keys: Path, register: Register) -> AsyncIterator[Intake]:
     """Intake with its door open."""
-    async with a_store(made, "intake") as database, Intake(database, Keyring.load(keys, "intake")).open() as one:
+    keyring = Keyring.load(keys, "intake", register)
+    async with a_store(made, "intake") as database, Intake(database, keyring, register).open() as one:
         await one.seed()
         yield one
 

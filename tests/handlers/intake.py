@@ -26,7 +26,7 @@ from shared.envelope import Heard
 from shared.events import CalendarPublished, Event, UnitPublished
 from shared.http.commands import digest_of
 from shared.journal import CommandKey
-from shared.seal import Keyring
+from shared.seal import Keyring, Register
 from shared.store import Database, Together
 from tests.builders import (
     REPLAY,
@@ -55,6 +55,7 @@ class Intake:
 
     database: Database
     keyring: Keyring
+    register: Register
     calendars: Calendars = field(default_factory=Calendars)
     door: Together[Asked, Outcome] = field(init=False)
 

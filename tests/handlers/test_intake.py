@@ -56,7 +56,7 @@ REQUEST = SupplementRequested(run=1, nth=1, reason="papers_missing")
 async def another(made: Databases, keys: Path, intake: Intake) -> AsyncIterator[Intake]:
     """A second process on the same database, with a door of its own."""
     pool = await open_pool(made.login["intake"], name="tests another", smallest=1, largest=4)
-    async with Intake(Database(pool), Keyring.load(keys, "intake")).open() as one:
+    async with Intake(Database(pool), Keyring.load(keys, "intake", intake.register), intake.register).open() as one:
         yield one
     await pool.close()
 

@@ -20,7 +20,7 @@ async def test_while_the_database_is_away_the_answer_is_to_try_again_and_the_rep
     cable = Cable(made.login["intake"])
     await cable.mend()
     pool = await open_pool(cable.url, name="tests cable", smallest=1, largest=4)
-    far = Intake(Database(pool), Keyring.load(keys, "intake"))
+    far = Intake(Database(pool), Keyring.load(keys, "intake"), intake.register)
     async with far.open(), at_counter(intake_app(far), DESK) as desk:
         await desk.posts("/intake/dossiers", a_reception_body())
         before = await every_row(intake.database)

@@ -25,6 +25,7 @@ from shared.events import (
     HandedOver,
     NoticeFailed,
     NoticeSent,
+    PersonalDataErased,
     ResultHandedOver,
     Scope,
     Service,
@@ -110,6 +111,7 @@ def a_day_s_work() -> list[Story]:
 
     ready = fetched.finishes(run=1, late=True)
     fetched.say(ResultHandedOver(way="desk"), because=ready)
+    fetched.say(PersonalDataErased(contact_version=2, reason="asked_by_citizen"), actor="head-1")
 
     wish = withdrawn.say(WithdrawalRequested())
     withdrawn.say(DossierWithdrawn(run=1), because=wish)

@@ -71,7 +71,11 @@ async def whole(servers: Servers, layout: Layout, tmp_path_factory: pytest.TempP
         behind |= {"UPSTREAM_RECEIVER": receiver.url, "UPSTREAM_MAIL": mails.url}
         for name in SERVICES:
             own = {f"DATABASE_URL_{name.upper()}": made.login[name], "HTTP_PORT": str(ports[name])}
-            given = {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}", "SEAL_KEYS": str(folder / "keys")}
+            given = {
+                "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
+                "SEAL_KEYS": str(folder / "keys"),
+                "ERASURE_REGISTER": str(folder / "erasures" / "register.jsonl"),
+            }
             environment = {"DEV_ACTOR": "true", **SETTINGS, **given, **own}
             await stack.enter_async_context(running(f"services.{name}", environment, ports[name]))
         asked = {"OPERATIONS_PORT": str(ports["operations"]), "DEV_ACTOR": "true", **SETTINGS, **behind}

@@ -70,6 +70,7 @@ async def watched(servers: Servers, layout: Layout, tmp_path_factory: pytest.Tem
             "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
             "HTTP_PORT": str(intake),
             "SEAL_KEYS": str(folder / "keys"),
+            "ERASURE_REGISTER": str(folder / "erasures" / "register.jsonl"),
             "DEV_ACTOR": "true",
         }
         await stack.enter_async_context(running("services.intake", environment, intake))

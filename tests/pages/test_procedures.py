@@ -54,6 +54,7 @@ async def intake(servers: Servers, layout: Layout, tmp_path_factory: pytest.Temp
             "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
             "HTTP_PORT": str(port),
             "SEAL_KEYS": str(folder / "keys"),
+            "ERASURE_REGISTER": str(folder / "erasures" / "register.jsonl"),
             "DEV_ACTOR": "true",
             **SETTINGS,
         }

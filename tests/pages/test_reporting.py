@@ -144,6 +144,26 @@ async def test_a_dossier_s_timeline_tells_its_way(page_at: PageAt, reporting: Sh
     await expect(page.get_by_text("Đăng ký khai sinh")).to_be_visible()
 
 
+@pytest.mark.parametrize("width", [DESK, PHONE, NARROWEST])
+async def test_where_a_citizen_s_data_were_erased_both_pages_say_so_and_what_is_kept(
+    page_at: PageAt, reporting: Shown, width: int
+) -> None:
+    erased = reporting.stories[6]
+    page = await page_at(width, scripts=False)
+
+    await page.goto(f"{reporting.url}/reporting/dossiers/{erased.subject}")
+    await save(page, f"reporting-erased-dossier-{width}")
+    assert await fits(page)
+    await expect(page.locator(".notice")).to_contain_text("Dữ liệu cá nhân của hồ sơ này đã được xóa ngày 06/05/2019")
+    await expect(page.locator(".steps li").last).to_contain_text("theo yêu cầu của công dân")
+
+    await page.goto(f"{reporting.url}/reporting/lookup?code=000.01.99.H41-190506-0007&lang=en")
+    await save(page, f"reporting-erased-lookup-{width}")
+    assert await fits(page)
+    await expect(page.locator(".found .notice")).to_contain_text("The personal data of this dossier were erased on")
+    await expect(page.locator(".found")).not_to_contain_text("asked")
+
+
 @pytest.mark.parametrize("ident", ["0199b2c4-5f3a-7c11-9d7e-3a1f6b2c9e10", "nothing", "%F0%9F%92%A9"])
 async def test_an_unknown_dossier_is_met_with_what_to_do(page_at: PageAt, reporting: Shown, ident: str) -> None:
     page = await page_at(PHONE, scripts=False, may_complain=True)

@@ -17,6 +17,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.delenv("DATABASE_URL_INTAKE", raising=False)
     monkeypatch.setenv("HTTP_PORT", "8081")
     monkeypatch.setenv("SEAL_KEYS", "/keys")
+    monkeypatch.setenv("ERASURE_REGISTER", "/erasures/register.jsonl")
     return monkeypatch
 
 

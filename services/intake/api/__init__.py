@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -14,6 +13,7 @@ from services.intake.api.answers import (
     applicant_of,
     coverage_of,
     dossier_of,
+    erasure_of,
     not_accepted,
     not_done,
     not_publishable,
@@ -22,6 +22,8 @@ from services.intake.api.answers import (
     taken,
     unknown_dossier,
 )
+from services.intake.api.erasures import add as add_erasures
+from services.intake.api.finding import found, without
 from services.intake.api.forms import (
     BulkForm,
     CatalogueForm,
@@ -39,7 +41,7 @@ from services.intake.api.forms import (
 from services.intake.handlers import catalogue, door
 from services.intake.handlers.reception import Asked, KeyReused, Received
 from services.intake.rules.search import words_of
-from services.intake.values import Dossier, NotAccepted, NotPublishable
+from services.intake.values import NotAccepted, NotPublishable
 from shared import telemetry
 from shared.access import Action, Actor, Role
 from shared.events import Channel
@@ -47,8 +49,8 @@ from shared.http.actor import actor_of, demand
 from shared.http.commands import digest_of, idempotency_key, other_command
 from shared.http.problems import Problem, RefusedError
 from shared.journal import CommandKey
-from shared.seal import Keyring
-from shared.store import Database, Together, Transaction
+from shared.seal import Keyring, Register
+from shared.store import Database, Together
 
 ActorHere = Annotated[Actor, Depends(actor_of)]
 KeyHere = Annotated[str, Depends(idempotency_key)]
@@ -57,12 +59,19 @@ Door = Together[Asked, Received | NotAccepted | KeyReused]
 _ONE_PICTURE: Final[dict[str, Any]] = {"isolation": "repeatable_read", "readonly": True}
 
 
-def router(database: Database, keyring: Keyring, reception: Door, figure: tuple[int, str] | None = None) -> APIRouter:
+def router(
+    database: Database,
+    keyring: Keyring,
+    register: Register,
+    reception: Door,
+    figure: tuple[int, str] | None = None,
+) -> APIRouter:
     """Intake's routes. ``figure``: how many procedures the town says it offers, and whose figure that is."""
     routes = APIRouter(prefix="/intake", tags=["intake"])
     _dossier_routes(routes, database, keyring, reception)
     _history_routes(routes, database, reception)
     _door_routes(routes, database)
+    add_erasures(routes, database, register)
     _catalogue_routes(routes, database, figure)
     return routes
 
@@ -90,11 +99,13 @@ def _dossier_routes(routes: APIRouter, database: Database, keyring: Keyring, rec
         For the unit where it came in, the one that holds it, and the citizen who handed it in.
         """
         async with database.pool.acquire() as connection, connection.transaction(**_ONE_PICTURE):
-            dossier = await _found(connection, who, code, Action.READ_DOSSIER)
+            dossier = await found(connection, who, code, Action.READ_DOSSIER)
             citizen = (await store.citizens(connection, [dossier.id])).get(dossier.id)
             version = await store.version_of(connection, dossier.id)
+            erasure = (await store.erasures(connection, [dossier.id])).get(dossier.id)
         applicant = applicant_of(keyring, citizen) if citizen is not None else None
-        return {**dossier_of(dossier, version), "applicant": applicant}
+        erased = erasure_of(erasure) if erasure is not None else None
+        return {**dossier_of(dossier, version), "applicant": applicant, "erased": erased}
 
     @routes.get("/operations/streams/{code}")
     async def get_stream(who: ActorHere, code: DossierCode) -> dict[str, str]:
@@ -162,7 +173,7 @@ def _demand_reception(who: Actor, form: DossierForm) -> None:
     if form.record is not None:
         demand(who, Action.GIVE_PAST_TIME, form.unit)
         return
-    demand(_without(who, Role.HISTORY), Action.RECEIVE_DOSSIER, form.unit)
+    demand(without(who, Role.HISTORY), Action.RECEIVE_DOSSIER, form.unit)
     if form.channel is Channel.DESK and Role.DESK not in who.roles:
         raise RefusedError(
             Problem(
@@ -176,34 +187,6 @@ def _demand_reception(who: Actor, form: DossierForm) -> None:
         )
 
 
-def _without(who: Actor, role: Role) -> Actor:
-    return replace(who, roles=who.roles - {role})
-
-
-async def _found(tx: Transaction, who: Actor, code: str, action: Action) -> Dossier:
-    """The dossier, if the actor may do this with it.
-
-    A citizen may with what they handed in themselves; of anything else they do not learn that it exists. The role
-    history may with records only.
-    """
-    ident = await store.dossier_id(tx, code) or code
-    dossier = (await store.dossiers(tx, [ident])).get(ident)
-    if dossier is None:
-        raise RefusedError(unknown_dossier())
-    telemetry.about(dossier.id)
-    if Role.CITIZEN in who.roles and action is not Action.HAND_OVER_RESULT:
-        if await store.sender_of(tx, ident) == who.id:
-            return dossier
-        who = _without(who, Role.CITIZEN)
-        if not who.roles:
-            raise RefusedError(unknown_dossier())
-    if dossier.origin is None:
-        who = _without(who, Role.HISTORY)
-    holds = action is Action.READ_DOSSIER and who.unit == dossier.at_unit
-    demand(who, action, dossier.at_unit if holds else dossier.unit)
-    return dossier
-
-
 def _door_routes(routes: APIRouter, database: Database) -> None:
     async def take(
         who: Actor, key: str, code: str, action: Action, form: SupplementForm | WithdrawalForm | ResultForm
@@ -211,7 +194,7 @@ def _door_routes(routes: APIRouter, database: Database) -> None:
         if form.at is not None or form.by is not None:
             demand(who, Action.GIVE_PAST_TIME, None)
         async with database.pool.acquire() as connection:
-            dossier = await _found(connection, who, code, action)
+            dossier = await found(connection, who, code, action)
         outcome = await door.take(database, who, coming_of(dossier.id, key, form))
         if isinstance(outcome, door.NotDone):
             raise RefusedError(not_done(outcome))

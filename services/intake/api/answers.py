@@ -6,11 +6,12 @@ import json
 from typing import Any, Final
 
 from services.intake.handlers.door import Done, NotDone
+from services.intake.handlers.erasure import Compared, NotErased
 from services.intake.handlers.reception import APPLICANT, KeyReused, Received
 from services.intake.values import Citizen, Coverage, Dossier, NotAccepted, NotPublishable, Procedure
 from shared.http.commands import other_command
 from shared.http.problems import Problem
-from shared.seal import DataKey, Keyring, open_sealed
+from shared.seal import DataKey, Erasure, Keyring, open_sealed
 
 
 def not_accepted(why: NotAccepted) -> Problem:
@@ -38,6 +39,49 @@ _UNFIT: Final = {
     "not_yet": "the time that was given has not come yet",
     "before_the_last": "its last entry is later than the time that was given",
 }
+
+
+def not_erased(why: NotErased) -> Problem:
+    """Why a citizen's data were not erased."""
+    match why.code:
+        case "key_reused":
+            return other_command()
+        case "unknown_dossier":
+            return unknown_dossier()
+        case "stale":
+            more = {"version": why.version, "since": list(why.since)}
+            title = "The dossier moved on since you looked"
+            return Problem(409, "stale", title, f"its version is {why.version}", why.do, "/seen", more)
+        case "still_open":
+            title = "The dossier is still open"
+            return Problem(409, "dossier-still-open", title, "its citizen's data are needed", why.do)
+
+
+def not_in_the_register() -> Problem:
+    """Erased, but the file that remembers it beyond a restored backup could not be written."""
+    return Problem(
+        503,
+        "erasure-not-in-register",
+        "The data were erased, but that is not in the register yet",
+        "a backup that is restored now would bring them back",
+        "have the register looked at (the log says why), then send the same command again",
+        headers={"Retry-After": "60"},
+    )
+
+
+def erasure_of(one: Erasure) -> dict[str, Any]:
+    """When and why a citizen's data were erased, and by whom."""
+    return {"time": one.time, "reason": one.reason, "by": one.actor}
+
+
+def compared(outcome: Compared) -> dict[str, Any]:
+    """What came of comparing the register of erasures with the store."""
+    return {
+        "erasures": outcome.erasures,
+        "done_again": list(outcome.done_again),
+        "written_down": outcome.written_down,
+        "unknown": list(outcome.unknown),
+    }
 
 
 def received(outcome: Received | NotAccepted | KeyReused) -> dict[str, Any]:

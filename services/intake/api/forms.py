@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from services.intake.handlers import door
-from services.intake.values import Leg, Procedure, Record, Submission
+from services.intake.values import ErasureReason, Leg, Procedure, Record, Submission
 from shared.calendar import Term, TermUnit
 from shared.events import Channel
 from shared.http.commands import digest_of
@@ -92,6 +92,13 @@ class ResultForm(ComingForm):
     """How the result went out."""
 
     way: Literal["desk", "post", "online"] = "desk"
+
+
+class ErasureForm(Form):
+    """Why a citizen's data are erased, and which version of the dossier was seen by who decided it."""
+
+    reason: ErasureReason
+    seen: Annotated[int, Field(ge=1)]
 
 
 class BulkSupplement(SupplementForm):

@@ -94,6 +94,25 @@ SELECT id FROM dossier WHERE code = $1;
 -- The sealed data of some dossiers.   $1 dossiers
 SELECT dossier, wrapped_key, applicant, contact, contact_version FROM citizen WHERE dossier = ANY($1::text[]);
 
+-- name: erase_citizens
+-- Destroys the sealed data of some dossiers with their wrapped keys.   $1 dossiers, ascending
+DELETE FROM citizen WHERE dossier = ANY($1::text[]) RETURNING dossier, contact_version;
+
+-- name: add_erasures
+-- That data were erased. $1 dossiers, $2 events, $3 versions, $4 contact versions, $5 times, $6 reasons, $7 actors; ascending
+INSERT INTO erasure (dossier, event, version, contact_version, "time", reason, actor)
+SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::int[], $5::timestamptz[], $6::text[], $7::text[]);
+
+-- name: erasures
+-- The erasures of some dossiers.   $1 dossiers
+SELECT dossier, event::text AS event, version, contact_version, "time", reason, actor
+  FROM erasure WHERE dossier = ANY($1::text[]);
+
+-- name: erasures_after
+-- The next erasures.   $1 after this dossier, $2 how many
+SELECT dossier, event::text AS event, version, contact_version, "time", reason, actor
+  FROM erasure WHERE dossier > $1 ORDER BY dossier LIMIT $2;
+
 -- name: sender_of
 -- Who handed a dossier in: the actor of its first event.   $1 dossier
 SELECT actor FROM journal WHERE aggregateid = $1 AND version = 1;

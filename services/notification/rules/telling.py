@@ -19,6 +19,7 @@ from shared.events import (
     DossierReceived,
     DossierWithdrawn,
     FeeRequested,
+    PersonalDataErased,
     ResultHandedOver,
     ResultReady,
     Scope,
@@ -128,6 +129,12 @@ def adopted(dossier: Dossier | None, heard: Heard, _: Known) -> Decision[Dossier
     if dossier is None:
         return WaitsFor(f"received:{heard.subject}")
     return Decided(replace(dossier, origin=None, is_adopted=True))
+
+
+def erased(_dossier: Dossier | None, heard: Heard, _: Known) -> Decision[Dossier]:
+    """The citizen's data are gone: nobody is told, and what still waits to be sent ends as not sendable."""
+    assert isinstance(heard.event, PersonalDataErased)
+    return Unchanged()
 
 
 def _told_with_unit(

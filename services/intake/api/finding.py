@@ -1,0 +1,43 @@
+"""The dossier that a request is about, if its sender may."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from services.intake import store
+from services.intake.api.answers import unknown_dossier
+from services.intake.values import Dossier
+from shared import telemetry
+from shared.access import Action, Actor, Role
+from shared.http.actor import demand
+from shared.http.problems import RefusedError
+from shared.store import Transaction
+
+
+def without(who: Actor, role: Role) -> Actor:
+    return replace(who, roles=who.roles - {role})
+
+
+async def found(tx: Transaction, who: Actor, code: str, action: Action) -> Dossier:
+    """The dossier, if the actor may do this with it.
+
+    A citizen may with what they handed in themselves, but not decide on an erasure; of anything else they do not learn
+    that it exists. The role history may with records only.
+    """
+    ident = await store.dossier_id(tx, code) or code
+    dossier = (await store.dossiers(tx, [ident])).get(ident)
+    if dossier is None:
+        raise RefusedError(unknown_dossier())
+    telemetry.about(dossier.id)
+    if Role.CITIZEN in who.roles and action is not Action.HAND_OVER_RESULT:
+        is_theirs = await store.sender_of(tx, ident) == who.id
+        if is_theirs and action is not Action.ERASE_PERSONAL_DATA:
+            return dossier
+        who = without(who, Role.CITIZEN)
+        if not who.roles and not is_theirs:
+            raise RefusedError(unknown_dossier())
+    if dossier.origin is None:
+        who = without(who, Role.HISTORY)
+    holds = action is Action.READ_DOSSIER and who.unit == dossier.at_unit
+    demand(who, action, dossier.at_unit if holds else dossier.unit)
+    return dossier
