@@ -1,4 +1,4 @@
-"""Topics: made once, never by accident, kept for ever."""
+"""Topics: made once, never by accident, kept for ever; only what passes on the topic of control is forgotten soon."""
 
 from __future__ import annotations
 
@@ -49,9 +49,13 @@ async def create(servers: str, topics: Iterable[Topic]) -> None:
 
 
 def settings_of(topic: Topic) -> dict[str, str]:
-    """The settings with which a topic is made: nothing is forgotten by age or size."""
+    """The settings with which a topic is made: no event is forgotten by age or size."""
     policy = "compact" if topic.compacted else "delete"
-    return {"cleanup.policy": policy, "retention.ms": "-1", "retention.bytes": "-1"}
+    if topic.kept_seconds is None:
+        return {"cleanup.policy": policy, "retention.ms": "-1", "retention.bytes": "-1"}
+    kept = str(topic.kept_seconds * 1000)
+    # A segment goes as a whole, and only when it is closed.
+    return {"cleanup.policy": policy, "retention.ms": kept, "segment.ms": kept, "retention.bytes": "-1"}
 
 
 def _new(topic: Topic, brokers: int) -> Any:

@@ -58,7 +58,11 @@ class SendFailedError(Exception):
 
 @dataclass(slots=True)
 class Relay:
-    """Carries one service's outbox. `run` until cancelled; `held` and `sent` say what it is doing."""
+    """Carries one service's outbox. `run` until cancelled; `held` and `sent` say what it is doing.
+
+    ``lately``, where somebody wants to know it and takes it away: the highest version that the broker acknowledged of
+    each subject since then.
+    """
 
     service: Service
     database_url: str
@@ -66,6 +70,7 @@ class Relay:
     committed: asyncio.Event
     held: set[int] = field(default_factory=set)
     sent: int = 0
+    lately: dict[str, int] | None = None
 
     async def run(self) -> None:
         """Hold shards and carry, for ever; every failure of broker or database is waited out with the shards let go."""
@@ -161,8 +166,16 @@ class Relay:
         for one in spans:
             one.end()
         await connection.execute(_sql["forget_sent"], [row["id"] for row in rows])
+        self._remember(rows)
         self.sent += len(rows)
         telemetry.count("event.sent", "{event}", len(rows))
+
+    def _remember(self, rows: Sequence[asyncpg.Record]) -> None:
+        if self.lately is not None:
+            for row in rows:
+                if row["topic"] is None and row["is_event"]:
+                    subject = row["aggregateid"]
+                    self.lately[subject] = max(self.lately.get(subject, 0), row["version"])
 
     async def _meanwhile(self, connection: asyncpg.Connection[asyncpg.Record], work: Coroutine[Any, Any, T]) -> T:
         """Wait for the broker, and keep the session meanwhile: it is for standing still that it is lost."""
