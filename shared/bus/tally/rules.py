@@ -19,8 +19,8 @@ BUCKETS: Final = PARTITIONS * 8
 class Standing(Enum):
     """How a bucket of a hearer stands beside the speaker's.
 
-    ``BEHIND``: fewer versions, so that something is certainly missing. ``OTHER``: as many or more, yet different: it may
-    have heard on since the speaker counted, or lack here what it has too many there.
+    ``BEHIND``: fewer versions, so that something is certainly missing. ``OTHER``: as many or more, yet different: it
+    may have heard on since the speaker counted, or lack here what it has too many there.
     """
 
     EVEN = "even"
