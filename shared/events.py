@@ -52,7 +52,7 @@ NOTIFICATION: Final = Topic("notification.dossier", PARTITIONS)
 TOPICS: Final[tuple[Topic, ...]] = (INTAKE, CONTACT, ROUTING, NOTIFICATION)
 
 CONTROL: Final = Topic("bus.control", 1, kept_seconds=3600)
-"""What speakers and hearers tell each other about how much was said and heard (`shared.bus.tally`). No events."""
+"""On it speakers and hearers tell each other how much was said and heard (`shared.bus.tally`). No events."""
 
 TOPIC_OF: Final = {Service.INTAKE: INTAKE, Service.ROUTING: ROUTING, Service.NOTIFICATION: NOTIFICATION}
 
