@@ -243,9 +243,7 @@ def _row(answer: dict[str, Any]) -> list[str]:
 def _lost(tally: dict[str, int]) -> str:
     """What anti-entropy knows to be lost: under way again, or (in red) an alarm."""
     told = [f"{tally['lacking']} lacking"] if tally.get("lacking") else []
-    for alarm in ("unhealed", "ahead"):
-        if tally.get(alarm):
-            told.append(f"[red]{tally[alarm]} {alarm}[/]")
+    told += [f"[red]{tally[alarm]} {alarm}[/]" for alarm in ("unhealed", "ahead") if tally.get(alarm)]
     return ", ".join(told) or "0"
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from shared.events import TOPICS
+from shared.events import CONTROL, TOPICS
 from tests.flow.river import WARD, WARD_DESK, WARD_PROCEDURE, River, command_id
 from tests.processes import until
 
@@ -77,7 +77,9 @@ async def _everything_on_topics(kafka: str) -> bytes:
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic.name, number) for topic in TOPICS for number in range(topic.partitions)]
+        partitions = [
+            TopicPartition(topic.name, number) for topic in (*TOPICS, CONTROL) for number in range(topic.partitions)
+        ]
         ends = await consumer.end_offsets(partitions)
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
