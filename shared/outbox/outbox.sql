@@ -76,8 +76,24 @@ SELECT given.shard, journal.aggregateid, journal.version
 SELECT subject FROM stream WHERE subject >= $1 ORDER BY subject OFFSET $2 LIMIT 1;
 
 -- name: streams_about
--- About how many streams there are, by the planner's last count.
-SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'stream'::regclass;
+-- About how many streams and states there are, by the planner's last count.
+SELECT (SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'stream'::regclass) AS streams,
+       (SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'snapshot'::regclass) AS states;
+
+-- name: said_states
+-- The next states that were said and sent.   $1 after this topic, $2 and this subject, $3 how many
+SELECT topic, aggregateid, version, payload IS NULL AS is_erased FROM snapshot
+ WHERE (topic, aggregateid) > ($1, $2)
+   AND NOT EXISTS (SELECT FROM outbox WHERE outbox.topic = snapshot.topic AND outbox.aggregateid = snapshot.aggregateid)
+ ORDER BY topic, aggregateid LIMIT $3;
+
+-- name: point_again_at_states
+-- Pointers to the latest states of some subjects on one compacted topic.   $1 subjects, $2 shards, $3 topic
+INSERT INTO outbox (shard, topic, aggregateid, version)
+SELECT given.shard, snapshot.topic, snapshot.aggregateid, snapshot.version
+  FROM unnest($1::text[], $2::smallint[]) AS given (subject, shard)
+  JOIN snapshot ON snapshot.aggregateid = given.subject AND snapshot.topic = $3
+ ORDER BY snapshot.aggregateid;
 
 -- name: said_tallies
 -- What was said and sent of a range of subjects, by bucket. What is unsent is not said yet, nor what follows it. $1 low, $2 high or NULL, $3 shards, $4 buckets, $5 partitions

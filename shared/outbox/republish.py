@@ -82,6 +82,15 @@ async def republish_versions(database: Database, lacking: Sequence[tuple[str, in
     return count
 
 
+async def republish_states(database: Database, topic: str, subjects: Sequence[str]) -> int:
+    """Point the relay at the latest states of some subjects on a compacted topic once more; returns how many."""
+    async with database.transaction() as tx:
+        known = sorted(await journal.lock_known(tx, subjects))
+        shards = [journal.shard_of(subject) for subject in known]
+        status = await tx.execute(_sql["point_again_at_states"], known, shards, topic)
+    return int(status.rsplit(" ", 1)[1])
+
+
 async def subjects_after(tx: Transaction, last: str, count: int) -> list[str]:
     """The next subjects of the journal after ``last``, ascending."""
     return [row["subject"] for row in await tx.fetch(_sql["subjects_after"], last, count)]

@@ -33,16 +33,28 @@ def digest_of(hashes: str) -> str:
     return f"{int(hashes) % _DIGEST:016x}"
 
 
+def rank(version: int, *, is_erased: bool) -> int:
+    """The rank of a state on a compacted topic: the higher version wins, and an erasure over a state of its version."""
+    return 2 * version + is_erased
+
+
+async def said_states(tx: Transaction, after: tuple[str, str], count: int) -> list[tuple[str, str, int]]:
+    """The next states that were said and sent, in the order of (topic, subject): topic, subject, rank."""
+    rows = await tx.fetch(_sql["said_states"], *after, count)
+    return [(row["topic"], row["aggregateid"], rank(row["version"], is_erased=row["is_erased"])) for row in rows]
+
+
 async def range_end(tx: Transaction, low: str, count: int) -> str | None:
     """The subject at which a range of so many subjects ends; None: what is left are not so many."""
     end: str | None = await tx.fetchval(_sql["range_end"], low, count)
     return end
 
 
-async def streams_about(tx: Transaction) -> int:
-    """About how many streams there are."""
-    count: int = await tx.fetchval(_sql["streams_about"])
-    return count
+async def streams_about(tx: Transaction) -> tuple[int, int]:
+    """About how many streams there are, and how many states."""
+    row = await tx.fetchrow(_sql["streams_about"])
+    assert row is not None
+    return row["streams"], row["states"]
 
 
 async def said_tallies(tx: Transaction, low: str, high: str | None, shards: Sequence[int], buckets: int) -> list[Tally]:

@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from deploy.launcher.layout import SERVICES
 from shared.bus.tally.rules import BUCKETS
-from shared.events import INTAKE, ROUTING, Topic
+from shared.events import CONTACT, INTAKE, ROUTING, Topic
 from shared.journal import shard_of
 from tests.flow.river import River, flowing
 from tests.flow.rough import figure, make_anew
@@ -65,7 +65,18 @@ async def lacking(river: River) -> list[tuple[str, str, str]]:
         for hearer in hearers:
             heard = await heard_by(river, hearer, speaker)
             found += [(speaker, hearer, one) for one, version in said.items() if heard.get(one, 0) < version]
-    return found
+    return found + await contacts_lacking(river)
+
+
+async def contacts_lacking(river: River) -> list[tuple[str, str, str]]:
+    """Contacts that intake has sealed and notification does not have."""
+    async with river.store("intake") as connection:
+        said = await connection.fetch("SELECT aggregateid AS dossier, version FROM snapshot")
+    async with river.store("notification") as connection:
+        kept = {
+            row["dossier"]: row["version"] for row in await connection.fetch("SELECT dossier, version FROM contact")
+        }
+    return [("intake", "notification", row["dossier"]) for row in said if kept.get(row["dossier"], 0) < row["version"]]
 
 
 async def is_complete(river: River, *, seconds: float = 90) -> None:
@@ -153,10 +164,10 @@ async def test_what_is_cut_off_under_a_lagging_hearer_is_found_and_published_aga
     if mutant:
         await restart(river, mutant)
     async with standing_still(river, "reporting", "notification"):
-        for _ in range(60):
-            await river.receive()
+        for number in range(60):
+            await river.receive(email=f"cut-{number}@example.vn")
         await all_sent(river)
-        await cut(river.servers.kafka, [INTAKE, ROUTING])
+        await cut(river.servers.kafka, [INTAKE, CONTACT, ROUTING])
 
     if mutant:
         marker = (await river.receive())["id"]
@@ -166,6 +177,7 @@ async def test_what_is_cut_off_under_a_lagging_hearer_is_found_and_published_aga
 
         await until(hears_on, "what came after the cut is heard", seconds=60)
         assert len([one for one in await lacking(river) if one[1] == "reporting"]) > 20
+        assert await contacts_lacking(river)
         await restart(river)
     await is_complete(river)
     await river.settled()

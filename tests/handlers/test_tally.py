@@ -19,18 +19,21 @@ from shared.bus import hear_batch
 from shared.bus.parked import Done, dead_letters, parked_records, void
 from shared.bus.tally.asking import Asker
 from shared.bus.tally.rules import BUCKETS, bucket_of
+from shared.bus.tally.states import StateAsker
 from shared.bus.tally.telling import Teller
 from shared.bus.tally.wire import Asked, Lack, Message, Said, Tallied
 from shared.envelope import Heard, Record, headers_of
-from shared.events import INTAKE, PARTITIONS, Service, SupplementReceived
+from shared.events import CONTACT, INTAKE, PARTITIONS, Service, SupplementReceived
 from shared.journal import Saying, shard_of
 from shared.outbox import Relay, relay
-from shared.store import Database, Queries, connect
+from shared.outbox.said import rank
+from shared.store import Database, Queries, Transaction, connect
 from tests.listening import Listener, emptied, listening, speak
 from tests.telling import MORNING
 
 _OUTBOX = Queries(Path(outbox.__file__).parent)
 _EVERY = 30.0
+_SHARDS = list(range(PARTITIONS))
 _SPOIL = "UPDATE journal SET payload = '{\"components\": 7}' WHERE version = 2 AND aggregateid <> $1"
 
 
@@ -62,11 +65,12 @@ class Between:
     async def carry(self, loses: Callable[[str, int], bool] = lambda *_: False) -> None:
         """As the relay does, with its own statements: everything unsent is acknowledged, and then heard or lost."""
         async with self.speaker.pool.acquire() as connection:
-            pointers = await connection.fetch(_OUTBOX["unsent"], list(range(PARTITIONS)), 5000, 10**8, [])
+            pointers = await connection.fetch(_OUTBOX["unsent"], _SHARDS, 5000, 10**8, [CONTACT.name])
             await connection.execute(_OUTBOX["forget_sent"], [one["id"] for one in pointers])
         self.relay._remember(pointers)
-        self.sent += [(one["aggregateid"], one["version"]) for one in pointers]
-        await self.hears([_record(one) for one in pointers if not loses(one["aggregateid"], one["version"])])
+        events = [one for one in pointers if one["is_event"]]
+        self.sent += [(one["aggregateid"], one["version"]) for one in events]
+        await self.hears([_record(one) for one in events if not loses(one["aggregateid"], one["version"])])
 
     async def hears(self, records: Sequence[Record]) -> None:
         """The hearer has a batch."""
@@ -416,3 +420,36 @@ async def test_everything_is_told_in_ranges_one_after_the_other(
     ranges = [(one.low, one.high) for one in between.said if isinstance(one, Tallied)]
     first, second, third = ("", subjects[40]), (subjects[40], subjects[80]), (subjects[80], None)
     assert ranges == [first, first, second, second, third, third, first]
+
+
+@pytest.mark.parametrize("lately", [True, False])
+async def test_a_lost_state_and_a_lost_erasure_are_found_and_published_again(between: Between, lately: bool) -> None:
+    contacts = some(30)
+    await between.speak(*contacts)
+    async with between.speaker.transaction() as tx:
+        await journal.put_snapshots(tx, CONTACT, [(one, 1, "{}") for one in contacts])
+        await journal.put_snapshots(tx, CONTACT, [(contacts[4], 1, None)])
+    await between.carry()
+    if not lately:
+        await between.forget_lately()
+    here = {one: rank(1, is_erased=False) for one in contacts if one != contacts[9]}
+
+    async def kept(_: Transaction, keys: Sequence[str]) -> dict[str, int]:
+        return {key: here[key] for key in keys if key in here}
+
+    asker = StateAsker(Service.NOTIFICATION, CONTACT, kept, between.hearer, lambda *_: True, _EVERY, 3600.0)
+    between.now += _EVERY
+    for said in await between.teller.look(between.now):
+        if isinstance(said, Said) and said.topic == CONTACT.name:
+            asker.take(said)
+    (question,) = await asker.look(between.now)
+    assert question.states == tuple(sorted([contacts[4], contacts[9]]))
+    assert await between.teller.answer(question, between.now) == []
+    assert await between.teller.answer(question, between.now) == []
+    async with between.speaker.pool.acquire() as connection:
+        again = await connection.fetch("SELECT aggregateid, topic FROM outbox ORDER BY aggregateid")
+    assert [tuple(row) for row in again] == [(key, CONTACT.name) for key in question.states]
+
+    here |= {contacts[4]: rank(1, is_erased=True), contacts[9]: rank(2, is_erased=False)}
+    assert await asker.look(between.now + _EVERY) == []
+    assert (asker.lacking, asker.healed) == (0, 2)

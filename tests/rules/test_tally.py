@@ -63,6 +63,8 @@ def test_each_question_waits_twice_as_long_as_the_one_before_it_but_never_longer
     "message",
     [
         Said(Service.INTAKE, (("d", 3), ("unit:ư", 1))),
+        Said(Service.INTAKE, (("d", 7),), "intake.contact"),
+        Asked(Service.NOTIFICATION, Service.INTAKE, topic="intake.contact", states=("d",)),
         Tallied(Service.ROUTING, NOON, "", None, (Bucket(95, 4, 9, "00ff00ff00ff00ff"),)),
         Asked(
             Service.REPORTING,

@@ -19,8 +19,9 @@ from aiokafka.errors import KafkaError
 from shared.bus import hearing
 from shared.bus.lanes import Bus
 from shared.bus.tally.asking import Asker, shard_named
+from shared.bus.tally.states import StateAsker
 from shared.bus.tally.telling import Teller
-from shared.bus.tally.wire import Asked, Message, UnreadableError, message_of, record_of
+from shared.bus.tally.wire import Asked, Message, Said, UnreadableError, message_of, record_of
 from shared.events import CONTROL
 from shared.outbox import Relay
 from shared.store import is_transient
@@ -51,17 +52,25 @@ class Control:
     relay: Relay | None
     cadence: Cadence = field(default_factory=Cadence)
     asker: Asker = field(init=False)
+    states: dict[str, StateAsker] = field(init=False)
     teller: Teller | None = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the two parts."""
+        """Make the parts: for what is heard, for states, and for what is said."""
         hearer, every, rotation = self.bus.hearer, self.cadence.every, self.cadence.rotation
-        self.asker = Asker(
-            hearer.service, hearer.sources, self.bus.database, self.bus.is_through, every, max(every, rotation)
-        )
+        longest, database, is_through = max(every, rotation), self.bus.database, self.bus.is_through
+        self.asker = Asker(hearer.service, hearer.sources, database, is_through, every, longest)
+        self.states = {
+            topic.name: StateAsker(hearer.service, topic, kept, database, is_through, every, longest)
+            for topic, kept in hearer.kept.items()
+        }
         self.teller = None
         if self.relay is not None:
             self.teller = Teller(self.relay.service, self.relay, self.bus.database, every, rotation)
+
+    @property
+    def _askers(self) -> tuple[Asker | StateAsker, ...]:
+        return (self.asker, *self.states.values())
 
     async def run(self) -> None:
         """Read and write, for ever; broker and database that are away are waited for."""
@@ -117,7 +126,8 @@ class Control:
                 await self._send(producer, await self._take(record))
         vanished = (shard_named(*where) for where in self.bus.vanished())
         self.asker.doubt(shard for shard in vanished if shard is not None)
-        await self._send(producer, await self.asker.look(loop.time()))
+        for asker in self._askers:
+            await self._send(producer, await asker.look(loop.time()))
         if self.teller is not None:
             await self._send(producer, await self.teller.look(loop.time()))
 
@@ -126,6 +136,10 @@ class Control:
             message = message_of(record.value)
         except UnreadableError as error:
             log.warning("control_unreadable", extra={"offset": record.offset, "because": str(error)})
+            return ()
+        if isinstance(message, Said) and message.topic is not None:
+            if message.topic in self.states:
+                self.states[message.topic].take(message)
             return ()
         if not isinstance(message, Asked):
             self.asker.take(message)
@@ -145,12 +159,13 @@ class Control:
     def figures(self) -> dict[str, int]:
         """For the status: what is lacking here, what stays so, and what hearers have that was never said here."""
         teller = self.teller
+        askers = self._askers
         return {
-            "compared": self.asker.compared,
-            "asked": self.asker.asked,
-            "lacking": self.asker.lacking,
-            "healed": self.asker.healed,
-            "unhealed": self.asker.unhealed,
+            "compared": sum(one.compared for one in askers),
+            "asked": sum(one.asked for one in askers),
+            "lacking": sum(one.lacking for one in askers),
+            "healed": sum(one.healed for one in askers),
+            "unhealed": sum(one.unhealed for one in askers),
             "published_again": teller.published_again if teller else 0,
             "ahead": teller.ahead if teller else 0,
         }

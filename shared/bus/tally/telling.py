@@ -72,6 +72,8 @@ class Teller:
     _doubting: tuple[int, ...] = ()
     _answered: dict[Place, float] = field(default_factory=dict)
     _published: dict[Lack, float] = field(default_factory=dict)
+    _published_states: dict[tuple[str, str], float] = field(default_factory=dict)
+    _state: tuple[str, str] = ("", "")
     _ahead: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -93,27 +95,43 @@ class Teller:
         self._moved = (set(), self._moved[0])
         self._answered = {place: until for place, until in self._answered.items() if until > now}
         self._published = {lack: until for lack, until in self._published.items() if until > now}
+        self._published_states = {key: until for key, until in self._published_states.items() if until > now}
         return told
 
     def _lately(self) -> list[Said]:
         sent, self.relay.lately = self.relay.lately or {}, {}
+        heads: dict[str | None, list[Head]] = {}
+        for (topic, subject), height in sent.items():
+            heads.setdefault(topic, []).append((subject, height))
         if len(self._moved[0]) < _MOST_LATELY:
-            self._moved[0].update(sent)
-        return self._said(list(sent.items()))
+            self._moved[0].update(subject for subject, _ in heads.get(None, ()))
+        return [said for topic, some in heads.items() for said in self._said(some, topic)]
 
-    def _said(self, heads: list[Head]) -> list[Said]:
-        return [Said(self.service, tuple(some)) for some in rules.in_steps(heads, _HEADS)]
+    def _said(self, heads: list[Head], topic: str | None = None) -> list[Said]:
+        return [Said(self.service, tuple(some), topic) for some in rules.in_steps(heads, _HEADS)]
 
     async def _beat(self) -> list[Message]:
         if not self.relay.held or await self._is_busy():
             return []
         async with self.database.pool.acquire() as connection:
-            streams = await said.streams_about(connection)
+            streams, states = await said.streams_about(connection)
         count = max(1, round(streams / _RANGE * self.every / self.rotation + 0.5))
         ranges = await self._walk.ranges(self.database, count)
         # Told twice in a row: a bucket that differs in both was not merely heard on between two looks.
         both, self._again = list(dict.fromkeys([*self._again, *ranges])), ranges
-        return [message for low, high in both for message in await self._range(low, high, self.relay.held)]
+        told = [message for low, high in both for message in await self._range(low, high, self.relay.held)]
+        return [*told, *await self._states(max(_HEADS, round(states * self.every / self.rotation + 0.5)))]
+
+    async def _states(self, count: int) -> list[Said]:
+        """The next states on compacted topics, by name; at the end it begins again."""
+        async with self.database.pool.acquire() as connection:
+            found = await said.said_states(connection, self._state, count)
+        self._state = found[-1][:2] if len(found) == count else ("", "")
+        heads: dict[str, list[Head]] = {}
+        for topic, subject, height in found:
+            if shard_of(subject) in self.relay.held:
+                heads.setdefault(topic, []).append((subject, height))
+        return [one for topic, some in heads.items() for one in self._said(some, topic)]
 
     async def _is_busy(self) -> bool:
         async with self.database.pool.acquire() as connection:
@@ -165,6 +183,8 @@ class Teller:
             await self._look_for_ahead(asked)
         if asked.lacking:
             await self._publish(asked.lacking, now)
+        if asked.states and asked.topic:
+            await self._publish_states(asked.topic, asked.states, now)
         return await self._heads_of(asked.places, now)
 
     async def _heads_of(self, places: Collection[Place], now: float) -> list[Message]:
@@ -199,7 +219,18 @@ class Teller:
             return
         count = await outbox.republish_versions(self.database, [(one.subject, one.first, one.last) for one in new])
         self._published.update(dict.fromkeys(new, now + self.every))
+        self._tell(count, len({one.subject for one in new}))
+
+    async def _publish_states(self, topic: str, keys: Collection[str], now: float) -> None:
+        new = [key for key in keys if (topic, key) not in self._published_states and shard_of(key) in self.relay.held]
+        if not new or await self._is_busy():
+            return
+        count = await outbox.republish_states(self.database, topic, new)
+        self._published_states.update({(topic, key): now + self.every for key in new})
+        self._tell(count, len(new))
+
+    def _tell(self, count: int, streams: int) -> None:
         if count:
             self.published_again += count
             telemetry.count("event.published_again", "{event}", count)
-            log.warning("events_published_again", extra={"events": count, "streams": len({o.subject for o in new})})
+            log.warning("events_published_again", extra={"events": count, "streams": streams})

@@ -54,10 +54,14 @@ class Lack(Struct, frozen=True, array_like=True):
 
 
 class Said(Struct, frozen=True, tag=True):
-    """A speaker's word: of these subjects so much was said *and* acknowledged by the broker before this was."""
+    """A speaker's word: of these subjects so much was said *and* acknowledged by the broker before this was.
+
+    ``topic`` names a compacted topic; then heads are ranks of states (`shared.outbox.said.rank`), not versions.
+    """
 
     source: Service
     heads: tuple[Head, ...]
+    topic: str | None = None
 
 
 class Tallied(Struct, frozen=True, tag=True):
@@ -77,6 +81,7 @@ class Asked(Struct, frozen=True, tag=True):
     """A hearer's question to a speaker: say the heads of ``places``, tally ``shards`` soon, publish ``lacking`` again.
 
     ``heard`` is how far the hearer is in the places that it asks for: the speaker sees whether anybody is ahead of it.
+    ``states`` are keys of the compacted ``topic`` whose latest states are to be published again.
     """
 
     hearer: Service
@@ -85,6 +90,8 @@ class Asked(Struct, frozen=True, tag=True):
     heard: tuple[Head, ...] = ()
     lacking: tuple[Lack, ...] = ()
     shards: tuple[int, ...] = ()
+    topic: str | None = None
+    states: tuple[str, ...] = ()
 
 
 Message: TypeAlias = Said | Tallied | Asked
@@ -125,13 +132,15 @@ def message_of(body: bytes | None) -> Message:
 def _is_sound(message: Message) -> bool:
     """Whether everything is in the range that a database takes."""
     if isinstance(message, Said):
-        return all(_is_head(one) for one in message.heads)
+        return all(_is_head(one) for one in message.heads) and _is_text(message.topic or "")
     if isinstance(message, Tallied):
         buckets = all(one.number >= 0 and bool(_SPELLING.fullmatch(one.digest)) for one in message.buckets)
         return buckets and _is_text(message.low) and _is_text(message.high or "")
     return (
         all(_is_text(one.low) and _is_text(one.high or "") and one.number >= 0 for one in message.places)
         and all(_is_head(one) for one in message.heard)
+        and _is_text(message.topic or "")
+        and all(_is_head((one, 0)) for one in message.states)
         and all(_is_head((one.subject, one.first)) and _is_head((one.subject, one.last)) for one in message.lacking)
     )
 
