@@ -81,7 +81,7 @@ def test_a_message_is_read_as_it_was_written(message: Message) -> None:
 
     assert message_of(body) == message
     assert dict(headers)["ce_type"] == f"lienthong.control.{type(message).__name__}".encode()
-    assert key in {b"intake", b"routing", b"reporting"}
+    assert key in {b"intake", b"routing", b"notification", b"reporting"}
 
 
 @pytest.mark.parametrize(
