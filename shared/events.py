@@ -31,11 +31,15 @@ class Service(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A Kafka topic. ``compacted``: the newest value of a key stays, older ones may go (erasure by tombstone)."""
+    """A Kafka topic. ``compacted``: the newest value of a key stays, older ones may go (erasure by tombstone).
+
+    ``kept_seconds``: after so long a record may go; None: never.
+    """
 
     name: str
     partitions: int = 12
     compacted: bool = False
+    kept_seconds: int | None = None
 
 
 PARTITIONS: Final = 12
@@ -46,6 +50,9 @@ ROUTING: Final = Topic("routing.dossier", PARTITIONS)
 NOTIFICATION: Final = Topic("notification.dossier", PARTITIONS)
 
 TOPICS: Final[tuple[Topic, ...]] = (INTAKE, CONTACT, ROUTING, NOTIFICATION)
+
+CONTROL: Final = Topic("bus.control", 1, kept_seconds=3600)
+"""On it speakers and hearers tell each other how much was said and heard (`shared.bus.tally`). No events."""
 
 TOPIC_OF: Final = {Service.INTAKE: INTAKE, Service.ROUTING: ROUTING, Service.NOTIFICATION: NOTIFICATION}
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query
 
 from shared import outbox, telemetry
 from shared.access import Action, Actor
-from shared.bus import Bus, parked
+from shared.bus import Bus, Control, parked
 from shared.bus.parked import DeadLetter, Done, NotDone
 from shared.http.actor import actor_of, demand
 from shared.http.fields import Form, ShortText
@@ -45,6 +45,7 @@ class Operated:
     relay: Relay | None
     more: Callable[[], Awaitable[dict[str, Any]]] | None = None
     lag: LoopLag | None = None
+    control: Control | None = None
 
 
 def operations_router(operated: Operated) -> APIRouter:
@@ -146,6 +147,8 @@ async def status_of(operated: Operated) -> dict[str, Any]:
         "parked": {"count": room.parked, "oldest_seconds": round(room.parked_seconds, 3)},
         "dead_letters": {"count": room.dead, "oldest_seconds": round(room.dead_seconds, 3)},
     }
+    if operated.control is not None:
+        figures["tally"] = operated.control.figures()
     if operated.lag is not None:
         figures["loop_lag_seconds"] = round(operated.lag.worst, 3)
     if operated.relay is not None:
@@ -165,6 +168,10 @@ def tell_figures(status: dict[str, Any]) -> None:
     telemetry.stands("event.parked.aged", "s", status["parked"]["oldest_seconds"])
     telemetry.stands("letter.buried", "{letter}", status["dead_letters"]["count"])
     telemetry.stands("letter.buried.aged", "s", status["dead_letters"]["oldest_seconds"])
+    if "tally" in status:
+        telemetry.stands("stream.lacking", "{stream}", status["tally"]["lacking"])
+        telemetry.stands("stream.unhealed", "{stream}", status["tally"]["unhealed"])
+        telemetry.stands("stream.ahead", "{stream}", status["tally"]["ahead"])
     if "loop_lag_seconds" in status:
         telemetry.stands("loop.delayed", "s", status["loop_lag_seconds"])
     if "timers" in status:

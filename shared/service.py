@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from shared.bus import BrokerAwayError, Bus
+from shared.bus import BrokerAwayError, Bus, Cadence, Control
 from shared.http.actor import believe_dev_actors
 from shared.http.body import CheckedBody
 from shared.http.health import LoopLag, health_router
@@ -36,7 +36,10 @@ _FIGURES_EVERY: Final = 10.0
 
 @dataclass(slots=True)
 class Running:
-    """The parts that `serve` keeps running. ``loops``: name -> what runs for ever beside hearing and relaying."""
+    """The parts that `serve` keeps running. ``loops``: name -> what runs for ever beside hearing and relaying.
+
+    ``cadence``: how often it is compared how much was said and heard.
+    """
 
     service: str
     database: Database
@@ -48,11 +51,17 @@ class Running:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set as soon as the process is told to end: whoever holds a stream open ends it."""
     hears: bool = False
+    cadence: Cadence = field(default_factory=Cadence)
+    control: Control = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What looks after ear and relay."""
+        self.control = Control(self.bus, self.relay, self.cadence)
 
     @property
     def operated(self) -> Operated:
         """The parts that operators look after."""
-        return Operated(self.service, self.database, self.bus, self.relay, self.more, self.lag)
+        return Operated(self.service, self.database, self.bus, self.relay, self.more, self.lag, self.control)
 
     async def not_ready(self) -> list[str]:
         """Codes of what stands against readiness."""
@@ -119,6 +128,7 @@ async def serve(app: FastAPI, running: Running, *, host: str, port: int) -> None
         work: dict[str, Coroutine[Any, Any, Any]] = {"http": server.serve(), "hearing": _hear(running)}
         if running.relay is not None:
             work["relay"] = running.relay.run()
+        work["control"] = running.control.run()
         work["figures"] = _figures(running)
         work |= {name: make() for name, make in running.loops.items()}
         tasks = [asyncio.create_task(one, name=name) for name, one in work.items()]

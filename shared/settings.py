@@ -35,6 +35,12 @@ class ServiceSettings(BannerSettings):
     http_port: int = Field(ge=1, le=65535)
     slot: int = Field(default=0, ge=0, description="which of several processes of this service: static membership")
     lanes: int = Field(default=2, ge=1, le=4, description="consumer-and-connection loops in this process")
+    tally_seconds: float = Field(
+        default=30, ge=0.1, le=3600, description="between two tallies: how soon a lost last event is found"
+    )
+    tally_rotation_seconds: float = Field(
+        default=3600, ge=1, description="in which everything that was ever said is tallied once"
+    )
     dev_actor: bool = Field(default=False, description="believe X-Dev-Actor from loopback peers")
     otel_exporter_otlp_endpoint: str | None = None
     traces_sampled: float = Field(default=1.0, ge=0, le=1, description="share of new traces that are recorded")

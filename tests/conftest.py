@@ -8,7 +8,7 @@ from hypothesis import settings
 from deploy.launcher import topics
 from deploy.launcher.layout import Layout
 from deploy.launcher.servers import Servers, start_servers
-from shared.events import TOPICS
+from shared.events import CONTROL, TOPICS
 from tests.layouts import SHARED
 
 
@@ -22,7 +22,7 @@ def layout() -> Layout:
 async def servers(layout: Layout) -> Servers:
     """PostgreSQL and Kafka, running."""
     running = await start_servers(layout)
-    await topics.create(running.kafka, TOPICS)
+    await topics.create(running.kafka, (*TOPICS, CONTROL))
     return running
 
 

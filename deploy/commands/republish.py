@@ -12,7 +12,7 @@ from deploy.launcher.errors import LaunchError
 from deploy.operating import Operator, operator
 from deploy.sentences import Url, address, sentences
 from deploy.speaking import Actor, speaker
-from shared.events import TOPIC_OF, TOPICS, Service
+from shared.events import CONTROL, TOPIC_OF, TOPICS, Service
 
 app = typer.Typer()
 
@@ -40,7 +40,7 @@ def republish(
         raise typer.BadParameter(f"{service.value} only hears: there is nothing to say again")
     if bool(subject) == everything:
         raise typer.BadParameter("name subjects with --subject, or all of them with --all (one of the two)")
-    if topic in {each.name for each in TOPICS}:
+    if topic in {each.name for each in (*TOPICS, CONTROL)}:
         raise typer.BadParameter("--topic names a hearer's private topic; leave it out for the topic where all hear it")
     with sentences():
         subjects = list(dict.fromkeys(subject)) if subject else None

@@ -209,7 +209,7 @@ def _show(health: Health, console: Console) -> None:
         processes.add_row(name, "–", "", "", "[dim]not ours, named in the environment[/]")
     console.print(processes)
     if health.services:
-        columns = ("service", "lag", "unsent", "oldest", "parked", "oldest", "dead letters", "oldest")
+        columns = ("service", "lag", "unsent", "oldest", "parked", "oldest", "dead letters", "oldest", "lost")
         services = Table(*columns, box=None, pad_edge=False)
         for service in health.services:
             if service.answer is None:
@@ -237,7 +237,14 @@ def _row(answer: dict[str, Any]) -> list[str]:
         held = answer.get(kind) or {}
         count = held.get("count", "?")
         cells += [f"[red]{count}[/]" if count else "0", duration(held.get("oldest_seconds") if count else None)]
-    return cells
+    return [*cells, _lost(answer.get("tally") or {})]
+
+
+def _lost(tally: dict[str, int]) -> str:
+    """What anti-entropy knows to be lost: under way again, or (in red) an alarm."""
+    told = [f"{tally['lacking']} lacking"] if tally.get("lacking") else []
+    told += [f"[red]{tally[alarm]} {alarm}[/]" for alarm in ("unhealed", "ahead") if tally.get(alarm)]
+    return ", ".join(told) or "0"
 
 
 def duration(seconds: float | None) -> str:

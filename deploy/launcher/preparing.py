@@ -10,7 +10,7 @@ import asyncpg
 
 from deploy.launcher import kafka, postgres, roles, topics
 from deploy.launcher.errors import LaunchError
-from shared.events import TOPICS
+from shared.events import CONTROL, TOPICS
 from shared.seal import KeysError, make_keys
 from shared.store.migrations import MigrationChangedError
 
@@ -30,7 +30,7 @@ async def prepare(servers: str, databases: Databases, keys: Path, progress: Prog
     with progress.step("topics"):
         if not await kafka.answers(servers):
             raise LaunchError(f"No Kafka answers at {servers} (KAFKA_BOOTSTRAP_SERVERS): start it, or set that right.")
-        await topics.create(servers, TOPICS)
+        await topics.create(servers, (*TOPICS, CONTROL))
     if databases.superuser:
         with progress.step("roles and databases"):
             await _roles(databases)

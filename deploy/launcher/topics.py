@@ -1,4 +1,4 @@
-"""Topics: made once, never by accident, kept for ever."""
+"""Topics: made once, never by accident, kept for ever; only what passes on the topic of control is forgotten soon."""
 
 from __future__ import annotations
 
@@ -50,20 +50,23 @@ async def create(servers: str, topics: Iterable[Topic]) -> None:
 
 
 def settings_of(topic: Topic) -> dict[str, str]:
-    """The settings with which a topic is made: nothing is forgotten by age or size.
+    """The settings with which a topic is made: no event is forgotten by age or size.
 
     On a compacted topic what was erased goes within a day, and its tombstone stays for thirty (decision 0071).
     """
-    kept = {"retention.ms": "-1", "retention.bytes": "-1"}
-    if not topic.compacted:
-        return {"cleanup.policy": "delete", **kept}
-    return {
-        "cleanup.policy": "compact",
-        **kept,
-        "max.compaction.lag.ms": str(_DAY_MS),
-        "min.cleanable.dirty.ratio": "0.1",
-        "delete.retention.ms": str(30 * _DAY_MS),
-    }
+    policy = "compact" if topic.compacted else "delete"
+    if topic.kept_seconds is not None:
+        kept = str(topic.kept_seconds * 1000)
+        # A segment goes as a whole, and only when it is closed.
+        return {"cleanup.policy": policy, "retention.ms": kept, "segment.ms": kept, "retention.bytes": "-1"}
+    settings = {"cleanup.policy": policy, "retention.ms": "-1", "retention.bytes": "-1"}
+    if topic.compacted:
+        settings |= {
+            "max.compaction.lag.ms": str(_DAY_MS),
+            "min.cleanable.dirty.ratio": "0.1",
+            "delete.retention.ms": str(30 * _DAY_MS),
+        }
+    return settings
 
 
 def _new(topic: Topic, brokers: int) -> Any:

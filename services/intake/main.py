@@ -13,7 +13,7 @@ from services.intake.handlers.reception import Asked, KeyReused, Received
 from services.intake.settings import Settings
 from services.intake.values import NotAccepted
 from shared import telemetry
-from shared.bus import Bus
+from shared.bus import Bus, Cadence
 from shared.events import Service
 from shared.http.pages import Pages
 from shared.outbox import Relay
@@ -34,6 +34,7 @@ async def main() -> None:
     keyring = Keyring.load(settings.seal_keys, "intake", register)
     calendars = Calendars()
     bus = Bus(handlers.hearer(), database, settings.kafka_bootstrap_servers, settings.lanes, settings.slot)
+    cadence = Cadence(settings.tally_seconds, settings.tally_rotation_seconds)
     relay = Relay(Service.INTAKE, url, settings.kafka_bootstrap_servers, database.committed)
 
     async def receive(asked: Sequence[Asked]) -> Sequence[Received | NotAccepted | KeyReused]:
@@ -46,6 +47,7 @@ async def main() -> None:
         bus,
         relay,
         loops={"door": door.run, "erasures": partial(erasure.agree_at_start, database, register)},
+        cadence=cadence,
     )
     shell = Pages(Path(__file__).parent / "templates", "/intake", NAV, banner=settings.banner)
     app = make_app(running, shell, title="Lienthong intake", dev_actor=settings.dev_actor)

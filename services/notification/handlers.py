@@ -56,6 +56,7 @@ from shared.events import (
     UnitPublished,
 )
 from shared.journal import Saying, Stream
+from shared.outbox.said import rank
 from shared.seal import DataKey, KeyErased, Keyring, open_sealed
 from shared.store import Database, Transaction
 
@@ -142,6 +143,12 @@ async def hear_contacts(tx: Transaction, records: Sequence[Record]) -> list[str]
     if dead:
         await bury(tx, dead)
     return [f"contact:{dossier}" for dossier in newest]
+
+
+async def kept_contacts(tx: Transaction, dossiers: Sequence[str]) -> dict[str, int]:
+    """The rank of each dossier's contact that is here."""
+    states = await store.contact_states(tx, dossiers)
+    return {dossier: rank(state.version, is_erased=state.erased) for dossier, state in states.items()}
 
 
 def _contact(record: Record) -> Contact | ToBury:
@@ -294,4 +301,5 @@ def hearer() -> Hearer:
         hear,
         states={CONTACT: hear_contacts},
         opens={DossierReceived: 0},
+        kept={CONTACT: kept_contacts},
     )

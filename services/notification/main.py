@@ -11,7 +11,7 @@ from services.notification.gateway import Letters, Mail
 from services.notification.loops import Sender
 from services.notification.settings import Settings
 from shared import telemetry
-from shared.bus import Bus
+from shared.bus import Bus, Cadence
 from shared.events import Service
 from shared.http.pages import Pages
 from shared.outbox import Relay
@@ -29,6 +29,7 @@ async def main() -> None:
     url = str(settings.database_url_notification)
     database = Database(await open_pool(url, name="notification"))
     bus = Bus(handlers.hearer(), database, settings.kafka_bootstrap_servers, settings.lanes, settings.slot)
+    cadence = Cadence(settings.tally_seconds, settings.tally_rotation_seconds)
     relay = Relay(Service.NOTIFICATION, url, settings.kafka_bootstrap_servers, database.committed)
     templates = Path(__file__).parent / "templates"
     sender = Sender(
@@ -52,7 +53,7 @@ async def main() -> None:
             "provider": {"reachable": sender.reachable, "away_because": sender.away_because},
         }
 
-    running = Running("notification", database, bus, relay, loops={"sender": sender.run}, more=more)
+    running = Running("notification", database, bus, relay, loops={"sender": sender.run}, more=more, cadence=cadence)
     shell = Pages(templates, "/notification", NAV, banner=settings.banner)
     app = make_app(running, shell, title="Lienthong notification", dev_actor=settings.dev_actor)
     app.include_router(api.router(database))

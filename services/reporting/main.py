@@ -8,7 +8,7 @@ from pathlib import Path
 from services.reporting import api, handlers, loops, pages
 from services.reporting.settings import Settings
 from shared import telemetry
-from shared.bus import Bus
+from shared.bus import Bus, Cadence
 from shared.http.pages import Pages
 from shared.service import NAV, Running, make_app, serve
 from shared.settings import read
@@ -22,6 +22,7 @@ async def main() -> None:
     telemetry.start("reporting", settings.otel_exporter_otlp_endpoint, sampled=settings.traces_sampled)
     database = Database(await open_pool(str(settings.database_url_reporting), name="reporting"))
     bus = Bus(handlers.hearer(), database, settings.kafka_bootstrap_servers, settings.lanes, settings.slot)
+    cadence = Cadence(settings.tally_seconds, settings.tally_rotation_seconds)
     stopping = asyncio.Event()
     watch = handlers.Watch(database, stopping)
     running = Running(
@@ -31,6 +32,7 @@ async def main() -> None:
         relay=None,  # the river ends here: there is nothing to relay
         loops={"merging": lambda: loops.merge_parts(database), "watching": watch.run},
         stopping=stopping,
+        cadence=cadence,
     )
     shell = Pages(Path(__file__).parent / "templates", "/reporting", NAV, banner=settings.banner)
     app = make_app(running, shell, title="Lienthong reporting", dev_actor=settings.dev_actor)

@@ -9,7 +9,7 @@ from services.routing import api, handlers, loops, store
 from services.routing.handlers import Calendars
 from services.routing.settings import Settings
 from shared import telemetry
-from shared.bus import Bus
+from shared.bus import Bus, Cadence
 from shared.events import Service
 from shared.http.pages import Pages
 from shared.outbox import Relay
@@ -27,6 +27,7 @@ async def main() -> None:
     database = Database(await open_pool(url, name="routing"))
     calendars = Calendars()
     bus = Bus(handlers.hearer(calendars), database, settings.kafka_bootstrap_servers, settings.lanes, settings.slot)
+    cadence = Cadence(settings.tally_seconds, settings.tally_rotation_seconds)
     relay = Relay(Service.ROUTING, url, settings.kafka_bootstrap_servers, database.committed)
     clock = loops.Clock()
 
@@ -50,6 +51,7 @@ async def main() -> None:
         relay,
         loops={"timers": lambda: loops.timers(database, calendars, clock)},
         more=more,
+        cadence=cadence,
     )
     pages = Pages(Path(__file__).parent / "templates", "/routing", NAV, banner=settings.banner)
     app = make_app(running, pages, title="Lienthong routing", dev_actor=settings.dev_actor)

@@ -3,11 +3,14 @@
 from shared.bus.deciding import Decided, Decision, Hears, Outcome, Say, Unchanged, Waiting, WaitsFor, decide_all
 from shared.bus.hearing import MIGRATIONS, Hearer, hear_batch
 from shared.bus.lanes import BrokerAwayError, Bus
+from shared.bus.tally import Cadence, Control
 
 __all__ = [
     "MIGRATIONS",
     "BrokerAwayError",
     "Bus",
+    "Cadence",
+    "Control",
     "Decided",
     "Decision",
     "Hearer",

@@ -121,3 +121,49 @@ SELECT topic, partition, topic_id FROM incarnation WHERE topic = ANY($1::text[])
 -- A partition is heard of this incarnation from now on.   $1 topic, $2 partition, $3 topic id
 INSERT INTO incarnation (topic, partition, topic_id) VALUES ($1, $2, $3)
 ON CONFLICT (topic, partition) DO UPDATE SET topic_id = excluded.topic_id;
+
+-- name: behind
+-- Of some streams, those of which less was heard than was said, with what waits or is dead of them. $1 source, $2 subjects, $3 versions said
+SELECT given.subject, given.version AS said, coalesce(heard.version, 0) AS heard,
+       ARRAY(SELECT parked.version FROM parked WHERE parked.subject = given.subject AND parked.source = $1
+              UNION ALL
+             SELECT dead_letter.version FROM dead_letter
+              WHERE dead_letter.fate IS NULL AND dead_letter.subject = given.subject AND dead_letter.source = $1
+                AND NOT dead_letter.reason LIKE 'fork%') AS held
+  FROM unnest($2::text[], $3::int[]) AS given (subject, version)
+  LEFT JOIN heard ON heard.subject = given.subject AND heard.source = $1
+ WHERE coalesce(heard.version, 0) < given.version ORDER BY given.subject;
+
+-- name: heard_tallies
+-- What is here of a range of a source's subjects, by bucket: heard, or (without a gap before it) parked or dead. $1 source, $2 low, $3 high or NULL, $4 bucket numbers, $5 buckets
+WITH held AS (
+    SELECT subject, version FROM parked WHERE source = $1
+     UNION
+    SELECT subject, version FROM dead_letter
+     WHERE fate IS NULL AND source = $1 AND version IS NOT NULL AND NOT reason LIKE 'fork%'
+), in_range AS (
+    SELECT subject, version FROM heard
+     WHERE subject >= $2 AND subject < coalesce($3, U&'\+10FFFF') AND source = $1
+), further AS (
+    -- The n-th version above the last one that was heard follows it without a gap if it is the last one + n.
+    SELECT subject, count(*) FILTER (WHERE version = heard + place) AS versions
+      FROM (SELECT held.subject, held.version, coalesce(in_range.version, 0) AS heard,
+                   row_number() OVER (PARTITION BY held.subject ORDER BY held.version) AS place
+              FROM held LEFT JOIN in_range ON in_range.subject = held.subject
+             WHERE held.subject >= $2 AND held.subject < coalesce($3, U&'\+10FFFF')
+               AND held.version > coalesce(in_range.version, 0)) AS above
+     GROUP BY subject
+), reached AS (
+    SELECT subject, coalesce(in_range.version, 0) + coalesce(further.versions, 0) AS version,
+           (crc32(convert_to(subject, 'UTF8')) % $5::int)::int AS bucket
+      FROM in_range FULL JOIN further USING (subject)
+)
+SELECT bucket, count(*)::int AS subjects, sum(version)::bigint AS versions,
+       sum(hashtextextended(subject, version))::text AS hashes
+  FROM reached WHERE version > 0 AND bucket = ANY($4::int[]) GROUP BY bucket;
+
+-- name: heard_heads
+-- How far the subjects of some buckets of a range were heard.   $1 source, $2 low, $3 high or NULL, $4 bucket numbers, $5 buckets
+SELECT subject, version FROM heard
+ WHERE subject >= $2 AND subject < coalesce($3, U&'\+10FFFF') AND source = $1 AND version > 0
+   AND (crc32(convert_to(subject, 'UTF8')) % $5::int)::int = ANY($4::int[]) ORDER BY subject;

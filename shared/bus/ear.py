@@ -42,6 +42,8 @@ class Ear:
         self._delivered: dict[TopicPartition, int] = {}
         self._heard: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
+        self._measured: dict[TopicPartition, float] = {}
+        self._vanished: set[TopicPartition] = set()
 
     def subscribe(self, topics: Sequence[str] = (), pattern: str | None = None, **_: Any) -> None:
         """Subscribe with a listener of our own; FastStream's only logs, and leaves a sleeping task behind."""
@@ -64,6 +66,7 @@ class Ear:
         self.turn = Turn(self.turn.assignment + 1)
         self._delivered.clear()
         self._heard.clear()
+        self._measured.clear()
 
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
@@ -164,16 +167,59 @@ class Ear:
         await self._consumer.commit({where: 0})
 
     async def measure(self) -> None:
-        """Ask where partitions end, and from where they are heard before their first batch. KafkaError when away."""
+        """Ask where partitions end, and from where they are heard before their first batch. KafkaError when away.
+
+        A partition that begins or ends elsewhere than where it was heard was truncated: it goes on at its beginning, as
+        the consumer itself does, and what vanished is told of by `vanished`.
+        """
         turn, everywhere = self.turn, self.assignment()
+        asked, before = asyncio.get_running_loop().time(), dict(self._heard)
         ends = await self._consumer.end_offsets(list(everywhere))
-        new = [where for where in everywhere if where not in self._heard]
-        beginnings = await self._consumer.beginning_offsets(new) if new else {}
-        for where in new:
-            committed = await self._consumer.committed(where)
-            if self.turn.is_still(turn, where):
-                self._heard.setdefault(where, beginnings[where] if committed is None else committed)
+        unsure = [where for where in everywhere if before.get(where) != ends[where]]
+        beginnings = await self._consumer.beginning_offsets(unsure) if unsure else {}
+        for where in unsure:
+            if where not in self._heard:
+                committed = await self._consumer.committed(where)
+                if self.turn.is_still(turn, where):
+                    self._heard.setdefault(where, beginnings[where] if committed is None else committed)
+            elif where in before and self.turn.is_still(turn, where) and not self._is_in_flight(where):
+                self._go_on_behind(where, before[where], beginnings[where], ends[where])
         self._ends = ends
+        self._measured = dict.fromkeys(ends, asked)
+
+    def _is_in_flight(self, where: TopicPartition) -> bool:
+        return self._heard[where] < self._delivered.get(where, 0)
+
+    def _go_on_behind(self, where: TopicPartition, heard: int, beginning: int, end: int) -> None:
+        if beginning <= heard <= end or self._heard[where] != heard:
+            return
+        log.warning(
+            "records_vanished",
+            extra={
+                "topic": where.topic,
+                "partition": where.partition,
+                "heard": heard,
+                "beginning": beginning,
+                "end": end,
+            },
+        )
+        self._heard[where] = self._delivered[where] = beginning
+        self.note_vanished(where)
+
+    def is_through(self, where: TopicPartition, since: float) -> bool:
+        """True when all was heard that a partition held at ``since`` (the loop's time). Nothing is in flight then."""
+        if self._measured.get(where, since - 1) < since or where not in self._heard:
+            return False
+        return self._heard[where] >= self._ends[where] and not self._is_in_flight(where)
+
+    def note_vanished(self, where: TopicPartition) -> None:
+        """Records of a partition went away, and nobody can say whether they were heard."""
+        self._vanished.add(where)
+
+    def vanished(self) -> set[TopicPartition]:
+        """Partitions of which records went away unheard, perhaps, since this was asked last."""
+        told, self._vanished = self._vanished, set()
+        return told
 
     def lag(self) -> dict[str, int]:
         """Records not yet heard, for each topic. A partition that was not measured yet counts as one behind."""

@@ -53,6 +53,7 @@ MIGRATIONS: Final = Migrations("bus", Path(__file__).parent / "migrations")
 
 Hear: TypeAlias = Callable[[Transaction, dict[str, Locked], Sequence[Heard]], Awaitable[list[Waiting]]]
 HearStates: TypeAlias = Callable[[Transaction, Sequence[Record]], Awaitable[list[str]]]
+Kept: TypeAlias = Callable[[Transaction, Sequence[str]], Awaitable[dict[str, int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class Hearer:
 
     ``states`` hears compacted topics: the highest version of a key wins, gaps are normal; it returns the keys under
     which something may have been waiting for them. ``opens`` names the types with which a subject comes into being
-    here, and how many things are mostly said of it then.
+    here, and how many things are mostly said of it then. ``kept`` tells of keys of a compacted topic the rank
+    (`shared.outbox.said.rank`) of the state that is here, so that one that was lost is found.
     """
 
     service: Service
@@ -69,6 +71,7 @@ class Hearer:
     hear: Hear
     states: Mapping[Topic, HearStates] = field(default_factory=dict)
     opens: Mapping[type[Event], int] = field(default_factory=dict)
+    kept: Mapping[Topic, Kept] = field(default_factory=dict)
 
     @property
     def sources(self) -> frozenset[Service]:

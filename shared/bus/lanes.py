@@ -112,6 +112,18 @@ class Bus:
                 behind[topic] = behind.get(topic, 0) + count
         return behind
 
+    def is_through(self, topic: Topic, partition: int, since: float) -> bool | None:
+        """Whether all was heard that a partition held at ``since`` (the loop's time). None: it is another process's."""
+        where = TopicPartition(topic.name, partition)
+        for lane in self._lanes:
+            if lane.ear is not None and where in lane.ear.assignment():
+                return lane.ear.is_through(where, since)
+        return None
+
+    def vanished(self) -> set[tuple[str, int]]:
+        """Topic and partition of what records went away from, perhaps unheard, since this was asked last."""
+        return {(where.topic, where.partition) for lane in self._lanes if lane.ear for where in lane.ear.vanished()}
+
     async def start(self) -> None:
         """Join the consumer group and hear. BrokerAwayError when the broker does not answer: try again."""
         broker = KafkaBroker(
@@ -279,6 +291,7 @@ class Bus:
                     continue
                 if before is not None:
                     log.warning("topic_made_anew", extra={"topic": where.topic, "partition": where.partition})
+                    ear.note_vanished(TopicPartition(*where))
                 # The first look, too: nobody can say of which incarnation it was that something was heard before it.
                 await ear.begin_again(TopicPartition(*where))
                 await rows.save_incarnation(connection, where.topic, where.partition, now)

@@ -23,6 +23,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from shared import telemetry
 from shared.envelope import Cause, Envelope, headers_of
 from shared.events import PARTITIONS, TOPIC_OF, TOPICS, Service
+from shared.outbox.said import rank
 from shared.store import Queries, connect, is_transient
 
 if TYPE_CHECKING:
@@ -58,7 +59,11 @@ class SendFailedError(Exception):
 
 @dataclass(slots=True)
 class Relay:
-    """Carries one service's outbox. `run` until cancelled; `held` and `sent` say what it is doing."""
+    """Carries one service's outbox. `run` until cancelled; `held` and `sent` say what it is doing.
+
+    ``lately``, where somebody wants to know it and takes it away: the highest version that the broker acknowledged of
+    each subject since then, or (by a compacted topic's name) the highest rank of its state.
+    """
 
     service: Service
     database_url: str
@@ -66,6 +71,7 @@ class Relay:
     committed: asyncio.Event
     held: set[int] = field(default_factory=set)
     sent: int = 0
+    lately: dict[tuple[str | None, str], int] | None = None
 
     async def run(self) -> None:
         """Hold shards and carry, for ever; every failure of broker or database is waited out with the shards let go."""
@@ -161,8 +167,22 @@ class Relay:
         for one in spans:
             one.end()
         await connection.execute(_sql["forget_sent"], [row["id"] for row in rows])
+        self._remember(rows)
         self.sent += len(rows)
         telemetry.count("event.sent", "{event}", len(rows))
+
+    def _remember(self, rows: Sequence[asyncpg.Record]) -> None:
+        if self.lately is None:
+            return
+        for row in rows:
+            if row["is_state"]:
+                height = rank(row["version"], is_erased=row["payload"] is None)
+            elif row["topic"] is None and row["is_event"]:
+                height = row["version"]
+            else:
+                continue  # on somebody's private topic
+            key = (row["topic"], row["aggregateid"])
+            self.lately[key] = max(self.lately.get(key, 0), height)
 
     async def _meanwhile(self, connection: asyncpg.Connection[asyncpg.Record], work: Coroutine[Any, Any, T]) -> T:
         """Wait for the broker, and keep the session meanwhile: it is for standing still that it is lost."""

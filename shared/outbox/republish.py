@@ -1,4 +1,7 @@
-"""Publishing again: any subject, or everything, from version 1, to the topic or to one hearer's private topic."""
+"""Publishing again: any subject, or everything, from version 1, to the topic or to one hearer's private topic.
+
+And, where a hearer said what it lacks, those versions alone.
+"""
 
 from __future__ import annotations
 
@@ -58,6 +61,34 @@ async def _chunk(database: Database, subjects: Sequence[str], topic: str | None)
             await tx.execute(_sql["point_again_at_snapshots"], known, shards)
         await tx.execute(_sql["point_again"], known, shards, topic)
     return len(known)
+
+
+async def republish_versions(database: Database, lacking: Sequence[tuple[str, int, int]]) -> int:
+    """Point the relay at (subject, first, last) versions once more; returns how many. What is unsent is left alone."""
+    count = 0
+    for start in range(0, len(lacking), _CHUNK):
+        chunk = sorted(lacking[start : start + _CHUNK])
+        async with database.transaction() as tx:
+            known = await journal.lock_known(tx, {subject for subject, _, _ in chunk})
+            spans = [span for span in chunk if span[0] in known]
+            status = await tx.execute(
+                _sql["point_again_at"],
+                [subject for subject, _, _ in spans],
+                [journal.shard_of(subject) for subject, _, _ in spans],
+                [first for _, first, _ in spans],
+                [last for _, _, last in spans],
+            )
+        count += int(status.rsplit(" ", 1)[1])
+    return count
+
+
+async def republish_states(database: Database, topic: str, subjects: Sequence[str]) -> int:
+    """Point the relay at the latest states of some subjects on a compacted topic once more; returns how many."""
+    async with database.transaction() as tx:
+        known = sorted(await journal.lock_known(tx, subjects))
+        shards = [journal.shard_of(subject) for subject in known]
+        status = await tx.execute(_sql["point_again_at_states"], known, shards, topic)
+    return int(status.rsplit(" ", 1)[1])
 
 
 async def subjects_after(tx: Transaction, last: str, count: int) -> list[str]:

@@ -20,7 +20,7 @@ from deploy.launcher.servers import Servers, start_servers, stop_servers
 from deploy.migrate import migrate_all
 from deploy.sample.calendars import vietnam_calendar
 from shared.calendar import to_data
-from shared.events import TOPICS
+from shared.events import CONTROL, TOPICS
 from shared.seal import make_keys
 from tests.flow.spans import Spans, collected
 from tests.processes import until
@@ -205,7 +205,7 @@ async def flowing(layout: Layout) -> AsyncIterator[River]:
     for folder in ("postgres", "kafka", "mail", "keys", "erasures"):
         shutil.rmtree(layout.var / folder, ignore_errors=True)
     servers = await start_servers(layout)
-    await topics.create(servers.kafka, TOPICS)
+    await topics.create(servers.kafka, (*TOPICS, CONTROL))
     make_keys(layout.keys)
     await migrate_all(servers.databases.owner)
     made = [

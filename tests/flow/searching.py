@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.launcher.layout import SERVICES
-from shared.events import TOPICS
+from shared.events import CONTROL, TOPICS
 from tests.flow.river import River
 
 
@@ -29,7 +29,9 @@ async def _topics(kafka: str) -> bytes:
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic.name, number) for topic in TOPICS for number in range(topic.partitions)]
+        partitions = [
+            TopicPartition(topic.name, number) for topic in (*TOPICS, CONTROL) for number in range(topic.partitions)
+        ]
         ends = await consumer.end_offsets(partitions)
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
