@@ -16,7 +16,7 @@ from playwright.async_api import expect
 from deploy.door.addresses import PREFIXES, SERVICES
 from deploy.launcher.layout import Layout
 from deploy.launcher.servers import Servers
-from deploy.sample.says import BANNER_VI, SETTINGS
+from deploy.sample.says import BANNER_EN, BANNER_VI, SETTINGS
 from services.reporting import handlers
 from shared.bus import hear_batch
 from shared.seal import make_keys
@@ -64,7 +64,7 @@ async def whole(servers: Servers, layout: Layout, tmp_path_factory: pytest.TempP
         async with reporting.transaction() as tx:
             await hear_batch(tx, handlers.hearer(), records_of(said))
         receiver = await stack.enter_async_context(a_receiver(folder / "telemetry"))
-        mails = await stack.enter_async_context(a_catcher(folder / "mail", **SETTINGS))
+        mails = await stack.enter_async_context(a_catcher(folder / "mail", BANNER_VI=BANNER_VI, BANNER_EN=BANNER_EN))
         await mails.send(the_notice())
         ports = {name: free_port() for name in (*SERVICES, "operations", "door")}
         behind = {f"UPSTREAM_{name.upper()}": f"http://127.0.0.1:{ports[name]}" for name in (*SERVICES, "operations")}
