@@ -124,9 +124,7 @@ WORDS: Final[Mapping[str, Word]] = {
     "RoutePublished.length": Word(
         "of all its stages together; 0: they share whatever term there is", 5600, "160ths of a calendar day"
     ),
-    "StageStarted.beside": Word(
-        "of a branch: the runs that are open together with this one; any other is over", [3]
-    ),
+    "StageStarted.beside": Word("of a branch: the runs that are open together with this one; any other is over", [3]),
     "StageStarted.due": Word("when the whole dossier falls due", "2019-05-20T10:00:00Z"),
     "StageStarted.unit": Word("which unit has the stage", "000.00.99.H41"),
     "UnitPublished.code": Word("which unit", "000.01.99.H41"),
