@@ -75,6 +75,7 @@ async def test_a_dossier_in_two_places_shows_both_and_which_of_them_is_late(
     await expect(places.nth(1)).to_contain_text("Bảo hiểm xã hội")
     await expect(places.nth(1)).to_contain_text("Trong hạn")
     await expect(page.locator(".steps")).to_contain_text("làm song song")
+    await expect(page.locator(".steps")).to_contain_text("Quá hạn của bước xử lý (Công an thị xã Hoàng Mai)")
 
 
 async def test_who_is_done_first_is_waited_for_at_the_desk_that_joins(page_at: PageAt, forked: Forked) -> None:
