@@ -17,7 +17,7 @@ from deploy.launcher.layout import SERVICES
 from deploy.sentences import complain, printable
 from deploy.speaking import Actor, Refusal, Speaker
 from shared.access import Role, parse_dev_actor
-from shared.events import Service
+from shared.topics import Service
 
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="For programs.")]
 Operator: TypeAlias = Annotated[

@@ -19,7 +19,8 @@ from msgspec import Struct
 from pydantic import ValidationError
 
 from shared import events
-from shared.events import Event, Service
+from shared.events import Event
+from shared.topics import TOPIC_OF, Service
 
 TYPE_PREFIX: Final = "lienthong."
 LARGEST_BODY: Final = 1_000_000
@@ -32,7 +33,7 @@ _READERS: Final[Mapping[str, Callable[[bytes], Event]]] = {
 }
 _KNOWN: Final = {f"{TYPE_PREFIX}{name}".encode(): name for name in _READERS}
 _SOURCES: Final = {f"/{service.value}".encode(): service for service in Service}
-_TOPICS: Final = {service: topic.name for service, topic in events.TOPIC_OF.items()}
+_TOPICS: Final = {service: topic.name for service, topic in TOPIC_OF.items()}
 _TYPE: Final = re.compile(rb"lienthong\.[A-Za-z][A-Za-z0-9]{0,79}")
 _ID: Final = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")

@@ -1,4 +1,4 @@
-"""The contract between the services: every event, who says it, who hears it, and the topics on which they travel.
+"""The contract between the services: every event, who says it, and who hears it. Their topics are in `shared.topics`.
 
 An event is a frozen past-tense fact. Only optional fields are ever added; a break is a new class with the suffix
 ``V2``. What surrounds the fact (identity, subject, version, the two times, the cause) is the envelope's affair
@@ -8,53 +8,14 @@ is codes, reasons and pseudonymous ids.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from shared.calendar import Term
-
-# --- the speakers and their topics ---------------------------------------------------------------------------------
-
-
-class Service(StrEnum):
-    """The four services, in the river's order. The value is also CloudEvents ``source`` without its slash."""
-
-    INTAKE = "intake"
-    ROUTING = "routing"
-    NOTIFICATION = "notification"
-    REPORTING = "reporting"
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """A Kafka topic. ``compacted``: the newest value of a key stays, older ones may go (erasure by tombstone).
-
-    ``kept_seconds``: after so long a record may go; None: never.
-    """
-
-    name: str
-    partitions: int = 12
-    compacted: bool = False
-    kept_seconds: int | None = None
-
-
-PARTITIONS: Final = 12
-
-INTAKE: Final = Topic("intake.dossier", PARTITIONS)
-CONTACT: Final = Topic("intake.contact", PARTITIONS, compacted=True)
-ROUTING: Final = Topic("routing.dossier", PARTITIONS)
-NOTIFICATION: Final = Topic("notification.dossier", PARTITIONS)
-
-TOPICS: Final[tuple[Topic, ...]] = (INTAKE, CONTACT, ROUTING, NOTIFICATION)
-
-CONTROL: Final = Topic("bus.control", 1, kept_seconds=3600)
-"""On it speakers and hearers tell each other how much was said and heard (`shared.bus.tally`). No events."""
-
-TOPIC_OF: Final = {Service.INTAKE: INTAKE, Service.ROUTING: ROUTING, Service.NOTIFICATION: NOTIFICATION}
+from shared.topics import Service
 
 # --- words that events share ---------------------------------------------------------------------------------------
 

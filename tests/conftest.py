@@ -8,7 +8,7 @@ from hypothesis import settings
 from deploy.launcher import topics
 from deploy.launcher.layout import Layout
 from deploy.launcher.servers import Servers, start_servers
-from shared.events import CONTROL, TOPICS
+from shared.topics import CONTROL, TOPICS
 from tests.layouts import SHARED
 
 

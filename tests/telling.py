@@ -11,7 +11,6 @@ import uuid_utils
 from shared.calendar import Term, TermUnit
 from shared.envelope import Cause, Heard, Record, headers_of
 from shared.events import (
-    TOPIC_OF,
     CalendarPublished,
     Channel,
     DossierReceived,
@@ -19,11 +18,11 @@ from shared.events import (
     HandedOver,
     ProcedurePublished,
     ResultReady,
-    Service,
     StageStarted,
     UnitPublished,
 )
 from shared.journal import shard_of
+from shared.topics import TOPIC_OF, Service
 
 COMMUNE = "000.01.99.H41"
 TOWN = "000.00.99.H41"

@@ -14,7 +14,7 @@ from rich.text import Text
 from deploy.operating import AsJson, Gathered, OneService, Operator, age, chosen, gather, operator, tell
 from deploy.sentences import Url, address, printable, sentences
 from deploy.speaking import Actor, Answer, speaker
-from shared.events import Service
+from shared.topics import Service
 
 app = typer.Typer(
     name="dead-letters", help="Records that a service could not hear: look, redrive, void.", no_args_is_help=True

@@ -12,7 +12,7 @@ from deploy.launcher.errors import LaunchError
 from deploy.operating import Operator, operator
 from deploy.sentences import Url, address, sentences
 from deploy.speaking import Actor, speaker
-from shared.events import CONTROL, TOPIC_OF, TOPICS, Service
+from shared.topics import CONTROL, TOPIC_OF, TOPICS, Service
 
 app = typer.Typer()
 

@@ -13,7 +13,8 @@ from deploy.contracts.schemas import shared_schemas
 from deploy.contracts.speech import Speech, events_said_by, speech_of, topics_of
 from deploy.launcher.topics import settings_of
 from shared.envelope import TYPE_PREFIX
-from shared.events import CONTACT, TOPIC_OF, ContactGiven, Event, Service, Topic, every_event
+from shared.events import ContactGiven, Event, every_event
+from shared.topics import CONTACT, TOPIC_OF, Service, Topic
 from shared.version import release
 
 _BINDING: Final = "0.5.0"

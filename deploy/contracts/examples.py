@@ -16,7 +16,8 @@ from deploy.contracts.schemas import schema_of
 from deploy.contracts.speech import events_said_by, speech_of
 from deploy.contracts.words import A_DOSSIER, BEGINNINGS, SUBJECTS, WORDS, Word
 from shared.envelope import Cause, Envelope, body_of, headers_of
-from shared.events import CONTACT, TOPIC_OF, ContactGiven, Event, Service
+from shared.events import ContactGiven, Event
+from shared.topics import CONTACT, TOPIC_OF, Service
 
 _BEGAN: Final = datetime.fromisoformat("2019-05-06T01:15:00+00:00")
 _RECORDED_AFTER: Final = timedelta(milliseconds=40)

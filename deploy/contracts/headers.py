@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from shared.envelope import LATEST_VERSION, LONGEST_TEXT, TYPE_PREFIX
-from shared.events import Event, Service
+from shared.events import Event
+from shared.topics import Service
 
 _SOURCES: Final = [f"/{service.value}" for service in Service]
 _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}

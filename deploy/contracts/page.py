@@ -13,7 +13,8 @@ from deploy.contracts.examples import Example, contact_example, example_of
 from deploy.contracts.headers import CONTACT_HEADERS, HEADERS, OPTIONAL
 from deploy.contracts.schemas import schema_of
 from deploy.contracts.speech import events_said_by, speech_of
-from shared.events import CONTACT, TOPIC_OF, ContactGiven, Event, Service, every_event
+from shared.events import ContactGiven, Event, every_event
+from shared.topics import CONTACT, TOPIC_OF, Service
 from shared.version import release
 
 _HEAD: Final = """\

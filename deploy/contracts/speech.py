@@ -8,7 +8,8 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from shared.events import CONTACT, TOPIC_OF, ContactGiven, Event, Service, Topic, every_event
+from shared.events import ContactGiven, Event, every_event
+from shared.topics import CONTACT, TOPIC_OF, Service, Topic
 
 _SAYS: Final = re.compile(r"\s*([A-Z][a-z]+) says it; ([^;.]+?) hears? it\.")
 _AND: Final = re.compile(r", | and ")

@@ -10,9 +10,9 @@ import asyncpg
 
 from deploy.launcher import kafka, postgres, roles, topics
 from deploy.launcher.errors import LaunchError
-from shared.events import CONTROL, TOPICS
 from shared.seal import KeysError, make_keys
 from shared.store.migrations import MigrationChangedError
+from shared.topics import CONTROL, TOPICS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from deploy.launcher.errors import LaunchError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.events import Topic
+    from shared.topics import Topic
 
 _ALREADY_THERE = 36
 _DAY_MS = 86_400_000

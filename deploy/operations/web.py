@@ -19,12 +19,12 @@ from deploy.operations.guard import Guard
 from deploy.operations.neighbours import Neighbours
 from deploy.operations.traces import add_traces
 from deploy.speaking import Actor, Refusal
-from shared.events import PARTITIONS
 from shared.http.actor import believe_dev_actors
 from shared.http.body import CheckedBody
 from shared.http.health import LoopLag, health_router
 from shared.http.pages import Link, Pages
 from shared.http.problems import RESPONSES, Problem, RefusedError, say_problems
+from shared.topics import PARTITIONS
 from shared.version import release
 
 HOME: Final = Link("/operations/", "Tình trạng hệ thống", "The system")

@@ -14,13 +14,13 @@ from services.intake.settings import Settings
 from services.intake.values import NotAccepted
 from shared import telemetry
 from shared.bus import Bus, Cadence
-from shared.events import Service
 from shared.http.pages import Pages
 from shared.outbox import Relay
 from shared.seal import Keyring, Register
 from shared.service import NAV, Running, make_app, serve
 from shared.settings import read
 from shared.store import Database, Together, open_pool
+from shared.topics import Service
 
 
 async def main() -> None:

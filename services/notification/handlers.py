@@ -37,7 +37,6 @@ from shared.bus.fates import ToBury
 from shared.bus.hearing import bury
 from shared.envelope import LARGEST_BODY, Cause, Heard, Record
 from shared.events import (
-    CONTACT,
     ContactGiven,
     DeadlinePassed,
     DossierAdopted,
@@ -50,7 +49,6 @@ from shared.events import (
     ProcedurePublished,
     ResultHandedOver,
     ResultReady,
-    Service,
     SupplementReceived,
     SupplementRequested,
     UnitPublished,
@@ -59,6 +57,7 @@ from shared.journal import Saying, Stream
 from shared.outbox.said import rank
 from shared.seal import DataKey, KeyErased, Keyring, open_sealed
 from shared.store import Database, Transaction
+from shared.topics import CONTACT, Service
 
 log = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from services.notification.loops import Sender
 from services.notification.settings import Settings
 from shared import telemetry
 from shared.bus import Bus, Cadence
-from shared.events import Service
 from shared.http.pages import Pages
 from shared.outbox import Relay
 from shared.seal import Keyring, Register
 from shared.service import NAV, Running, make_app, serve
 from shared.settings import read
 from shared.store import Database, open_pool
+from shared.topics import Service
 
 
 async def main() -> None:

@@ -27,8 +27,9 @@ from services.reporting.values import (
     Wanted,
     runs_of,
 )
-from shared.events import CalendarPublished, Channel, ProcedurePublished, Service, UnitPublished
+from shared.events import CalendarPublished, Channel, ProcedurePublished, UnitPublished
 from shared.store import Migrations, Queries, Transaction
+from shared.topics import Service
 
 MIGRATIONS: Final = Migrations("reporting", Path(__file__).parent / "sql" / "migrations")
 

@@ -9,7 +9,8 @@ from datetime import date, datetime
 from enum import IntEnum, StrEnum
 from typing import Any, Literal, TypeAlias
 
-from shared.events import Channel, Service
+from shared.events import Channel
+from shared.topics import Service
 
 
 class Status(IntEnum):

@@ -10,12 +10,12 @@ from services.routing.handlers import Calendars
 from services.routing.settings import Settings
 from shared import telemetry
 from shared.bus import Bus, Cadence
-from shared.events import Service
 from shared.http.pages import Pages
 from shared.outbox import Relay
 from shared.service import NAV, Running, make_app, serve
 from shared.settings import read
 from shared.store import Database, open_pool
+from shared.topics import Service
 
 
 async def main() -> None:

@@ -21,7 +21,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.envelope import Envelope, Heard, Malformed, Record, UnknownWord, Unreadable
-from shared.events import Event, Service
+from shared.events import Event
+from shared.topics import Service
 
 Stream: TypeAlias = tuple[str, Service]
 

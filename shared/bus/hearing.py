@@ -40,10 +40,11 @@ from shared.bus.fates import (
 )
 from shared.bus.rows import bury
 from shared.envelope import Heard, Record, Unreadable, decode
-from shared.events import TOPIC_OF, Event, Service, Topic
+from shared.events import Event
 from shared.journal import Stream as Locked
 from shared.journal import shard_of
 from shared.store import Migrations, Transaction
+from shared.topics import TOPIC_OF, Service, Topic
 
 __all__ = ["MIGRATIONS", "Guilty", "Hearer", "Heeded", "bury", "hear_batch", "set_aside", "signature"]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.events import Service
 from shared.outbox.said import Tally, digest_of
 from shared.store import Queries, Transaction
+from shared.topics import Service
 
 _sql = Queries(Path(__file__).parent)
 

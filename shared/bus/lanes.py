@@ -32,8 +32,8 @@ from shared.bus.incarnations import topic_ids
 from shared.bus.sweep import Sweep
 from shared.bus.trying import HearingStoppedError, Trying, Woken
 from shared.envelope import Record
-from shared.events import TOPIC_OF, Topic
 from shared.store import Database, end_standing_still
+from shared.topics import TOPIC_OF, Topic
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from shared.bus import hearing, rows
 from shared.bus.hearing import Hearer, Heeded
 from shared.envelope import Record, restored_headers
-from shared.events import Service
 from shared.store import Database, Queries, Transaction, is_transient
+from shared.topics import Service
 
 _sql = Queries(Path(__file__).parent)
 

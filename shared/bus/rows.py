@@ -13,8 +13,8 @@ import asyncpg
 
 from shared.bus.fates import Candidate, LastHeard, Stream, ToBury, ToPark
 from shared.envelope import Record, Unreadable, decode, restored_headers, stored_headers
-from shared.events import Service
 from shared.store import Queries, Transaction
+from shared.topics import Service
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,9 @@ from msgspec.structs import replace
 
 from shared import telemetry
 from shared.envelope import Cause, body_of
-from shared.events import PARTITIONS, TOPIC_OF, Event, Service, Topic
+from shared.events import Event
 from shared.store import Migrations, Queries, Transaction
+from shared.topics import PARTITIONS, TOPIC_OF, Service, Topic
 
 MIGRATIONS: Final = Migrations("journal", Path(__file__).parent / "migrations")
 

@@ -22,9 +22,9 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from shared import telemetry
 from shared.envelope import Cause, Envelope, headers_of
-from shared.events import PARTITIONS, TOPIC_OF, TOPICS, Service
 from shared.outbox.said import rank
 from shared.store import Queries, connect, is_transient
+from shared.topics import PARTITIONS, TOPIC_OF, TOPICS, Service
 
 if TYPE_CHECKING:
     import asyncpg

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from shared.events import PARTITIONS
 from shared.store import Queries, Transaction
+from shared.topics import PARTITIONS
 
 _sql = Queries(Path(__file__).parent)
 

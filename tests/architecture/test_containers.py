@@ -18,7 +18,7 @@ from deploy.launcher import artifacts
 from deploy.launcher.kafka import configuration
 from deploy.launcher.layout import Layout
 from deploy.sample.says import BANNER_EN, BANNER_VI, SETTINGS
-from shared.events import TOPICS
+from shared.topics import TOPICS
 from tests.architecture.tree import REPOSITORY, SERVICES, name_of
 
 _COMPOSE: Final = REPOSITORY / "docker-compose.yml"

@@ -14,8 +14,9 @@ from typer.exceptions import TyperException
 from deploy.cli import build
 from deploy.contracts.speech import speech_of
 from shared.bus import Hearer
-from shared.events import CONTACT, TOPIC_OF, TOPICS, ContactGiven, Event, Service, every_event
+from shared.events import ContactGiven, Event, every_event
 from shared.settings import ServiceSettings
+from shared.topics import CONTACT, TOPIC_OF, TOPICS, Service
 from tests.architecture.tree import REPOSITORY, SERVICES, functions, log_calls, name_of, python_files
 
 _LINK = re.compile(r"\[[^\]]*\]\((?!https?://|#|mailto:)([^)#\s]+)")

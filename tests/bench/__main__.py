@@ -23,7 +23,7 @@ from deploy.launcher import topics
 from deploy.launcher.layout import REPOSITORY
 from deploy.launcher.servers import Servers, start_servers, stop_servers
 from deploy.migrate import migrate_all
-from shared.events import TOPICS
+from shared.topics import TOPICS
 from tests.bench import accepting, growing, hearing
 from tests.bench.figure import (
     AIM_COLUMNS,

@@ -18,8 +18,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from deploy.sample.calendars import vietnam_calendar
 from shared.calendar import Term, TermUnit, WorkingCalendar, due_of_term
 from shared.envelope import Envelope, headers_of
-from shared.events import INTAKE, Channel, DossierReceived, Service
+from shared.events import Channel, DossierReceived
 from shared.journal import shard_of
+from shared.topics import INTAKE, Service
 
 UNIT: Final = "000.01.99.H41"
 PROCEDURE: Final = "1.001776"

@@ -13,7 +13,7 @@ import asyncpg
 from deploy.launcher.layout import REPOSITORY
 from deploy.launcher.servers import Servers
 from shared.calendar import to_data
-from shared.events import INTAKE, Topic
+from shared.topics import INTAKE, Topic
 from tests.bench.events import PROCEDURE, UNIT, office, produce
 from tests.bench.figure import Aim, Figure, Run
 from tests.bench.machine import seconds_of

@@ -31,9 +31,9 @@ from shared import telemetry
 from shared.bus import hearing
 from shared.bus.trying import Trying, Woken
 from shared.envelope import Record
-from shared.events import INTAKE
 from shared.service import spare_the_collector
 from shared.store import Database, open_pool
+from shared.topics import INTAKE
 from tests.bench.events import office, record_of
 from tests.bench.hearing import prepare
 from tests.bench.machine import described

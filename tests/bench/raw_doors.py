@@ -17,8 +17,8 @@ from typing import Any, Final
 import asyncpg
 import uvloop
 
-from shared.events import CONTACT
 from shared.journal import shard_of
+from shared.topics import CONTACT
 
 _TOGETHER: Final = 32
 _COUNTER: Final = (

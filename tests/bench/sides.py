@@ -28,10 +28,10 @@ from services.routing.values import Known
 from shared import telemetry
 from shared.bus import Bus, Decided
 from shared.envelope import Heard, Record, decode
-from shared.events import INTAKE, Service
 from shared.outbox import Relay
 from shared.service import spare_the_collector
 from shared.store import Database, open_pool
+from shared.topics import INTAKE, Service
 
 LIMIT_TOPIC: Final = "bench.limit"
 ALTERNATIVE_TOPIC: Final = "bench.alternative"

@@ -16,9 +16,9 @@ from deploy.launcher.servers import start_servers
 from shared.bus.tally.asking import Asker
 from shared.bus.tally.telling import Teller
 from shared.bus.tally.wire import Said, Tallied, record_of
-from shared.events import PARTITIONS, Service
 from shared.outbox import Relay
 from shared.store import Database
+from shared.topics import PARTITIONS, Service
 from tests.layouts import SHARED
 from tests.listening import emptied, listening
 

@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.ext.automap import automap_base
 
 from services.intake.api.forms import DossierForm
-from shared.events import CONTACT
 from shared.journal import shard_of
+from shared.topics import CONTACT
 from tests.bench.raw_doors import WRITTEN
 
 _CONNECTIONS: Final = 32

@@ -21,7 +21,8 @@ from deploy.contracts.speech import speech_of
 from deploy.contracts.words import WORDS
 from shared.calendar import from_data
 from shared.envelope import Heard, Record, Unreadable, decode, headers_of
-from shared.events import TOPICS, CalendarPublished, ContactGiven, DossierReceived, Event, Service, every_event
+from shared.events import CalendarPublished, ContactGiven, DossierReceived, Event, every_event
+from shared.topics import TOPICS, Service
 from tests.architecture.tree import REPOSITORY
 from tests.contracts import golden
 

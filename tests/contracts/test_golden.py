@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from shared.envelope import Heard, Record, decode, headers_of
-from shared.events import CONTACT, Event, every_event
+from shared.events import Event, every_event
+from shared.topics import CONTACT
 from shared.version import release
 from tests.contracts import golden
 from tests.contracts.golden import Golden

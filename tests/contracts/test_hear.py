@@ -13,7 +13,8 @@ from aiokafka import AIOKafkaProducer
 from deploy.contracts.examples import Example, example_of
 from deploy.launcher import topics
 from deploy.launcher.servers import Servers
-from shared.events import HandedOver, StageStarted, SupplementRequested, Topic
+from shared.events import HandedOver, StageStarted, SupplementRequested
+from shared.topics import Topic
 from tests.architecture.tree import REPOSITORY
 
 _SCRIPT = REPOSITORY / "docs" / "examples" / "hear.py"

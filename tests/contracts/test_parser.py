@@ -13,7 +13,7 @@ import pytest
 
 from deploy.contracts.asyncapi import document
 from deploy.parser import FOLDER
-from shared.events import TOPICS
+from shared.topics import TOPICS
 from tests.architecture.tree import REPOSITORY
 
 Check = Callable[[Path], "subprocess.CompletedProcess[str]"]

@@ -22,8 +22,9 @@ from shared import outbox
 from shared.bus import Hearer, Waiting, hearing, rows
 from shared.bus.fates import Candidate, Fates, LastHeard, Stream, sort_out
 from shared.envelope import Heard
-from shared.events import PARTITIONS, DossierReceived, NoticeSent, Service
+from shared.events import DossierReceived, NoticeSent
 from shared.store import Queries, connect
+from shared.topics import PARTITIONS, Service
 from tests.handlers.intake import Intake
 from tests.handlers.routing import Routing
 from tests.processes import until

@@ -20,8 +20,8 @@ from deploy.launcher.servers import Servers, start_servers, stop_servers
 from deploy.migrate import migrate_all
 from deploy.sample.calendars import vietnam_calendar
 from shared.calendar import to_data
-from shared.events import CONTROL, TOPICS
 from shared.seal import make_keys
+from shared.topics import CONTROL, TOPICS
 from tests.flow.spans import Spans, collected
 from tests.processes import until
 

@@ -18,7 +18,7 @@ from deploy.launcher import topics
 from deploy.launcher.layout import REPOSITORY
 from deploy.launcher.servers import Servers, start_servers, stop_servers
 from shared.envelope import Heard, Record, decode
-from shared.events import PARTITIONS, TOPICS, Topic
+from shared.topics import PARTITIONS, TOPICS, Topic
 from tests.layouts import ROUGH
 from tests.processes import until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.launcher.layout import SERVICES
-from shared.events import CONTROL, TOPICS
+from shared.topics import CONTROL, TOPICS
 from tests.flow.river import River
 
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 
-from shared.events import CONTACT, INTAKE
 from shared.journal import shard_of
+from shared.topics import CONTACT, INTAKE
 from tests.canary import find
 from tests.flow.river import WARD, WARD_DESK, WARD_PROCEDURE, River, command_id
 from tests.flow.searching import left_behind

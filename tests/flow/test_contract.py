@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from jsonschema import Draft7Validator
 
 from shared.envelope import TYPE_PREFIX
-from shared.events import TOPICS
+from shared.topics import TOPICS
 from tests.architecture.tree import REPOSITORY
 from tests.flow.river import WARD_DESK, River
 

@@ -13,8 +13,8 @@ import asyncpg
 from deploy.launcher import roles
 from deploy.launcher.layout import REPOSITORY
 from shared.envelope import stored_headers
-from shared.events import CONTACT
 from shared.seal import DataKey, KeyErased, Keyring, Register
+from shared.topics import CONTACT
 from tests.canary import find
 from tests.flow.river import ADMINISTRATOR, River
 from tests.flow.rough import everything

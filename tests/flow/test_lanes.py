@@ -20,9 +20,10 @@ from shared.bus import Bus, lanes
 from shared.bus.ear import Ear as Consumer
 from shared.bus.parked import DeadLetter, Done, Parked, dead_letters, parked_records, redrive, void
 from shared.envelope import Heard, Record, stored_headers
-from shared.events import INTAKE, Service, SupplementReceived
+from shared.events import SupplementReceived
 from shared.outbox import Relay
 from shared.store import Database
+from shared.topics import INTAKE, Service
 from tests.flow.rough import a_process, figure, is_committed, make_anew, publish, publish_spoiled, rough_servers
 from tests.layouts import ROUGH
 from tests.listening import Listener, emptied, listening, speak, told

@@ -14,9 +14,10 @@ import pytest
 from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
 from shared import journal, outbox
-from shared.events import CONTACT, INTAKE, PARTITIONS, Service, SupplementReceived, Topic
+from shared.events import SupplementReceived
 from shared.outbox import Relay
 from shared.store import Database
+from shared.topics import CONTACT, INTAKE, PARTITIONS, Service, Topic
 from tests.flow.rough import a_process, everything, figure, is_in_order, make_anew, rough_servers, streams
 from tests.layouts import ROUGH
 from tests.listening import emptied, listening, speak

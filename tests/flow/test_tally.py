@@ -18,8 +18,8 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from deploy.launcher.layout import SERVICES
 from shared.bus.tally.rules import BUCKETS
-from shared.events import CONTACT, INTAKE, ROUTING, Topic
 from shared.journal import shard_of
+from shared.topics import CONTACT, INTAKE, ROUTING, Topic
 from tests.flow.river import River, flowing
 from tests.flow.rough import figure, make_anew
 from tests.layouts import TWICE
@@ -138,9 +138,9 @@ async def restart(river: River, mutant: str = "") -> None:
     for service in SERVICES:
         await river.running[service].stop()
         given = river.programs[service]
-        command = (sys.executable, "-m", f"services.{service}")
+        command: tuple[str, ...] = (sys.executable, "-m", f"services.{service}")
         if mutant:
-            command = (sys.executable, "-m", "tests.listening.service", mutant, service)
+            command: tuple[str, ...] = (sys.executable, "-m", "tests.listening.service", mutant, service)
         river.programs[service] = replace(given, command=command)
     await asyncio.gather(*(river.start(service) for service in SERVICES))
 

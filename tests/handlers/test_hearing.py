@@ -18,9 +18,10 @@ from shared.bus.hearing import Guilty, Heeded, set_aside, signature
 from shared.bus.parked import dead_letters, parked_records, waiting_room
 from shared.bus.trying import HearingStoppedError, Trying, Woken
 from shared.envelope import Heard, Record
-from shared.events import DossierReceived, Service, SupplementReceived, WithdrawalRequested
+from shared.events import DossierReceived, SupplementReceived, WithdrawalRequested
 from shared.journal import NOTHING_SAID_AT
 from shared.store import Database, is_transient
+from shared.topics import Service
 from tests.listening import Listener, emptied, listening, told
 from tests.processes import until
 from tests.telling import Story, record_of

@@ -15,9 +15,10 @@ from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
 from shared import journal
 from shared.envelope import Cause
-from shared.events import CONTACT, PARTITIONS, Service, StageStarted, SupplementReceived
+from shared.events import StageStarted, SupplementReceived
 from shared.journal import Answer, CommandKey, Saying, Stream, VersionsLostError, shard_of
 from shared.store import Database, Transaction
+from shared.topics import CONTACT, PARTITIONS, Service
 from tests.listening import emptied, listening
 from tests.telling import MORNING
 

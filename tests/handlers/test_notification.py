@@ -28,8 +28,6 @@ from shared.bus.rows import subjects_waiting_for
 from shared.calendar import Term, TermUnit
 from shared.envelope import Cause, Envelope, Record, headers_of
 from shared.events import (
-    CONTACT,
-    TOPIC_OF,
     Channel,
     ContactGiven,
     DossierReceived,
@@ -44,6 +42,7 @@ from shared.http.actor import believe_dev_actors
 from shared.http.problems import say_problems
 from shared.seal import Keyring, make_keys, new_data_key, seal
 from shared.store import Database
+from shared.topics import CONTACT, TOPIC_OF
 from tests.handlers.provider import HANG_UP, Provider, a_provider
 from tests.stores import store
 

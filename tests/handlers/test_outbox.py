@@ -11,9 +11,10 @@ from deploy.launcher.layout import Layout
 from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
 from shared import journal, outbox
-from shared.events import CONTACT, Service, SupplementReceived
+from shared.events import SupplementReceived
 from shared.journal import shard_of
 from shared.store import Database
+from shared.topics import CONTACT, Service
 from tests.listening import emptied, listening, speak
 
 

@@ -14,8 +14,9 @@ from shared.bus import Hearer, hear_batch
 from shared.bus.parked import DeadLetter, Done, NotDone, dead_letter, dead_letters, redrive, void, waiting_room
 from shared.bus.trying import Trying, Woken
 from shared.envelope import Heard, Record
-from shared.events import CONTACT, SupplementReceived
+from shared.events import SupplementReceived
 from shared.store import Database, Transaction
+from shared.topics import CONTACT
 from tests.listening import Listener, emptied, listening, told
 from tests.telling import Story, record_of
 

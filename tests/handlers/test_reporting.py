@@ -28,12 +28,12 @@ from shared.events import (
     PersonalDataErased,
     ResultHandedOver,
     Scope,
-    Service,
     SupplementReceived,
     SupplementRequested,
     WithdrawalRequested,
 )
 from shared.store import Database
+from shared.topics import Service
 from tests.stores import store
 from tests.telling import COMMUNE, MORNING, TOWN, Story, a_calendar, a_procedure, a_unit, records_of
 

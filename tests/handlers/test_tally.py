@@ -23,11 +23,12 @@ from shared.bus.tally.states import StateAsker
 from shared.bus.tally.telling import Teller
 from shared.bus.tally.wire import Asked, Lack, Message, Said, Tallied
 from shared.envelope import Heard, Record, headers_of
-from shared.events import CONTACT, INTAKE, PARTITIONS, Service, SupplementReceived
+from shared.events import SupplementReceived
 from shared.journal import Saying, shard_of
 from shared.outbox import Relay, relay
 from shared.outbox.said import rank
 from shared.store import Database, Queries, Transaction, connect
+from shared.topics import CONTACT, INTAKE, PARTITIONS, Service
 from tests.listening import Listener, emptied, listening, speak
 from tests.telling import MORNING
 

@@ -4,7 +4,7 @@ import pytest
 
 from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import PORTS_IN_RANGE, SERVICES, Layout
-from shared.events import Service
+from shared.topics import Service
 
 
 def test_twelve_ports_in_a_row_follow_from_the_first() -> None:

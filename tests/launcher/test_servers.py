@@ -6,7 +6,7 @@ from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import SERVICES
 from deploy.launcher.postgres import Databases, databases, make_databases
 from deploy.launcher.servers import Servers, start_servers
-from shared.events import TOPICS, Topic
+from shared.topics import TOPICS, Topic
 from tests.launcher.conftest import SUFFIX
 
 

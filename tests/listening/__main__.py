@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from shared import telemetry
 from shared.bus import Bus, lanes
-from shared.events import Service
 from shared.outbox import Relay
 from shared.store import Database, open_pool
+from shared.topics import Service
 from tests.listening.listener import Listener
 
 

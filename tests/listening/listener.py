@@ -9,9 +9,10 @@ from shared import journal
 from shared.bus import Decided, Decision, Hearer, Hears, Say, Waiting, WaitsFor, decide_all
 from shared.bus.hearing import HearStates
 from shared.envelope import Heard
-from shared.events import DossierReceived, Event, ProcedurePublished, Service, StageStarted, SupplementReceived, Topic
+from shared.events import DossierReceived, Event, ProcedurePublished, StageStarted, SupplementReceived
 from shared.journal import Stream
 from shared.store import Transaction
+from shared.topics import Service, Topic
 
 _LOAD = "SELECT subject, entries FROM seat WHERE subject = ANY($1::text[])"
 _SAVE = """

@@ -11,9 +11,10 @@ from deploy.launcher import postgres
 from deploy.launcher.layout import Layout
 from deploy.launcher.postgres import Databases
 from shared import bus, journal
-from shared.events import Event, Service
+from shared.events import Event
 from shared.journal import Saying
 from shared.store import Database, Migrations, connect, migrate, open_pool
+from shared.topics import Service
 from tests.telling import MORNING
 
 MIGRATIONS: Final = Migrations("tests", Path(__file__).parent / "tables")

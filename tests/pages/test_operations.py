@@ -18,9 +18,9 @@ from deploy.launcher.servers import Servers
 from services.intake import handlers
 from shared.bus import hear_batch
 from shared.envelope import Envelope, Record, headers_of
-from shared.events import ROUTING, Service
 from shared.seal import make_keys
 from shared.store import Database
+from shared.topics import ROUTING, Service
 from tests.builders import at
 from tests.pages.conftest import DESK, NARROWEST, PHONE, PageAt, fits, is_accessible, save
 from tests.processes import free_port, running

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Final
 
 import cramjam
-import lz4.frame
 import pytest
 import zstandard
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -80,7 +79,7 @@ DISGUISES: Final[dict[str, Callable[[str], bytes]]] = {
     "gzip": lambda text: gzip.compress(text.encode()),
     "zlib": lambda text: zlib.compress(text.encode()),
     "zstd": lambda text: zstandard.ZstdCompressor().compress((_AROUND + text).encode()),
-    "lz4": lambda text: lz4.frame.compress((_AROUND + text).encode()),
+    "lz4": lambda text: bytes(cramjam.lz4.compress((_AROUND + text).encode())),
     "snappy, as Java writes it for Kafka": lambda text: (
         b"\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01"
         + len(packed := bytes(cramjam.snappy.compress_raw(text.encode()))).to_bytes(4, "big")

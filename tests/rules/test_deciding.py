@@ -7,8 +7,9 @@ from msgspec.structs import replace
 from shared.bus import Decided, Decision, Say, Unchanged, Waiting, WaitsFor, decide_all
 from shared.bus.deciding import Hears
 from shared.envelope import Cause, Heard
-from shared.events import DossierReceived, Service, StageStarted, SupplementReceived, WithdrawalRequested
+from shared.events import DossierReceived, StageStarted, SupplementReceived, WithdrawalRequested
 from shared.journal import Saying
+from shared.topics import Service
 from tests.telling import Story
 
 Known = frozenset[str]

@@ -23,7 +23,8 @@ from shared.envelope import (
     restored_headers,
     stored_headers,
 )
-from shared.events import INTAKE, NOTIFICATION, ROUTING, Service, every_event
+from shared.events import every_event
+from shared.topics import INTAKE, NOTIFICATION, ROUTING, Service
 from tests.http.vectors import members, vector
 from tests.telling import Story, record_of
 

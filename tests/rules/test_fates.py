@@ -21,7 +21,8 @@ from shared.bus.fates import (
     unreadable,
 )
 from shared.envelope import Cause, Envelope, Heard, Malformed, Record, UnknownWord, Unreadable
-from shared.events import DossierReceived, Event, Service, StageStarted, SupplementReceived, WithdrawalRequested
+from shared.events import DossierReceived, Event, StageStarted, SupplementReceived, WithdrawalRequested
+from shared.topics import Service
 from tests.telling import Story, record_of
 
 HEARS: frozenset[type[Event]] = frozenset({DossierReceived, SupplementReceived, StageStarted})

@@ -20,14 +20,7 @@ from services.routing.values import (
     Unit,
 )
 from shared.bus import Decided, Unchanged, WaitsFor
-from shared.events import (
-    DossierResumed,
-    DossierWithdrawn,
-    Scope,
-    StageStarted,
-    SupplementReceived,
-    WithdrawalRequested,
-)
+from shared.events import DossierResumed, DossierWithdrawn, Scope, StageStarted, SupplementReceived, WithdrawalRequested
 from tests.builders import (
     REPLAY,
     TOWN,

@@ -28,12 +28,12 @@ from shared.events import (
     ResultHandedOver,
     RoutePublished,
     Scope,
-    Service,
     SupplementReceived,
     SupplementRequested,
     WithdrawalRequested,
     every_event,
 )
+from shared.topics import Service
 from tests.telling import COMMUNE, TOWN, Story
 
 

@@ -22,8 +22,8 @@ from shared.bus.tally.wire import (
     message_of,
     record_of,
 )
-from shared.events import Service
 from shared.journal import shard_of
+from shared.topics import Service
 
 NOON = datetime(2026, 11, 25, 5, tzinfo=UTC)
 SUBJECTS = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=200)

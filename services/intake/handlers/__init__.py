@@ -22,13 +22,13 @@ from shared.events import (
     NoticeSent,
     ResultReady,
     RoutePublished,
-    Service,
     StageStarted,
     SupplementRequested,
     UnitPublished,
 )
 from shared.journal import Stream
 from shared.store import Transaction
+from shared.topics import Service
 
 
 async def hear(tx: Transaction, _: dict[str, Stream], events: Sequence[Heard]) -> list[Waiting]:

@@ -11,9 +11,10 @@ from services.intake.rules.catalogue import wrong_with
 from services.intake.values import Coverage, NotPublishable, Procedure
 from shared import journal
 from shared.access import Actor
-from shared.events import ProcedurePublished, Service
+from shared.events import ProcedurePublished
 from shared.journal import Saying, Stream
 from shared.store import Database, Transaction
+from shared.topics import Service
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from services.intake import store
 from services.intake.values import Dossier, Status
 from shared import journal, telemetry
 from shared.access import Actor
-from shared.events import Event, ResultHandedOver, Service, SupplementReceived, WithdrawalRequested
+from shared.events import Event, ResultHandedOver, SupplementReceived, WithdrawalRequested
 from shared.journal import Answer, CommandKey, Saying, Stream
 from shared.store import Database
+from shared.topics import Service
 
 Way: TypeAlias = Literal["desk", "post", "online"]
 

@@ -19,10 +19,11 @@ from services.intake.rules import erasing
 from services.intake.values import Dossier, ErasureReason
 from shared import journal, outbox, telemetry
 from shared.access import Actor
-from shared.events import CONTACT, PersonalDataErased, Service
+from shared.events import PersonalDataErased
 from shared.journal import Answer, CommandKey, Saying, Stream
 from shared.seal import Erasure, Register
 from shared.store import Database, Transaction, is_transient
+from shared.topics import CONTACT, Service
 
 log = logging.getLogger(__name__)
 

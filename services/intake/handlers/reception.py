@@ -17,10 +17,11 @@ from services.intake.rules import reception as rules
 from services.intake.values import Accepted, Citizen, Dossier, NotAccepted, Status, Submission
 from shared import journal, telemetry
 from shared.access import Actor
-from shared.events import CONTACT, ContactGiven, DossierReceived, Service
+from shared.events import ContactGiven, DossierReceived
 from shared.journal import Answer, CommandKey, Saying
 from shared.seal import READERS, DataKey, Keyring, new_data_key, open_sealed, seal
 from shared.store import Database, Transaction
+from shared.topics import CONTACT, Service
 
 APPLICANT: Final = "applicant"
 CONTACT_PURPOSE: Final = "contact"

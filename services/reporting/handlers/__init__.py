@@ -42,7 +42,6 @@ from shared.events import (
     ProcedurePublished,
     ResultHandedOver,
     ResultReady,
-    Service,
     StageStarted,
     SupplementReceived,
     SupplementRequested,
@@ -51,6 +50,7 @@ from shared.events import (
 )
 from shared.journal import Stream
 from shared.store import Transaction
+from shared.topics import Service
 
 __all__ = [
     "HEARS",

@@ -17,12 +17,12 @@ from services.reporting.handlers.looking import Glance
 from services.reporting.handlers.watching import LATEST, News
 from services.reporting.rules import counting
 from services.reporting.values import Moved, Pace, Tally
-from shared.events import Service
 from shared.http.language import asked
 from shared.http.pages import Pages
 from shared.http.problems import RefusedError, unavailable
 from shared.http.stream import BEAT, HEARTBEAT, RETRY, EventStream, event
 from shared.store import Database
+from shared.topics import Service
 
 _HERE: Final = "/reporting/river"
 _REFRESH_SECONDS: Final = 20

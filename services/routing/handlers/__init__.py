@@ -23,9 +23,10 @@ from services.routing.values import Journey, Known, NotPublished, Procedure
 from shared import journal
 from shared.bus import Hearer, Hears, Waiting, decide_all
 from shared.envelope import Heard
-from shared.events import DossierReceived, ProcedurePublished, Service, SupplementReceived, WithdrawalRequested
+from shared.events import DossierReceived, ProcedurePublished, SupplementReceived, WithdrawalRequested
 from shared.journal import Stream
 from shared.store import Transaction
+from shared.topics import Service
 
 __all__ = [
     "HEARS",

@@ -17,9 +17,10 @@ from shared import journal, telemetry
 from shared.access import Action as May
 from shared.access import Actor, Allowed, Role, can
 from shared.bus import Decided
-from shared.events import DossierAdopted, Service
+from shared.events import DossierAdopted
 from shared.journal import Answer, CommandKey, Saying, Stream
 from shared.store import Database, Transaction
+from shared.topics import Service
 
 
 @dataclass(frozen=True, slots=True)

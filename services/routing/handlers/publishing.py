@@ -13,9 +13,10 @@ from shared import journal
 from shared.access import Actor
 from shared.calendar import CalendarError, from_data, to_data
 from shared.envelope import LARGEST_BODY
-from shared.events import CalendarPublished, RoutePublished, Service, UnitPublished
+from shared.events import CalendarPublished, RoutePublished, UnitPublished
 from shared.journal import Saying, Stream
 from shared.store import Database, Transaction
+from shared.topics import Service
 
 
 @dataclass(frozen=True, slots=True)

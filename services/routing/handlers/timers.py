@@ -11,9 +11,9 @@ from services.routing.rules import acting
 from services.routing.values import Journey, Known, Timer
 from shared import journal, telemetry
 from shared.bus import Decided, Say, Unchanged
-from shared.events import Service
 from shared.journal import Saying
 from shared.store import Database, Transaction
+from shared.topics import Service
 
 
 async def fire_timers(database: Database, calendars: Calendars, dossiers: Sequence[str]) -> int:

@@ -17,9 +17,9 @@ from shared.bus import held
 from shared.bus.tally import rules
 from shared.bus.tally.rules import Standing
 from shared.bus.tally.wire import Asked, Bucket, Lack, Place, Said, Tallied
-from shared.events import PARTITIONS, TOPIC_OF, Service, Topic
 from shared.journal import shard_of
 from shared.store import Database
+from shared.topics import PARTITIONS, TOPIC_OF, Service, Topic
 
 log = logging.getLogger(__name__)
 

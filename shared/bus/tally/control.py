@@ -22,9 +22,9 @@ from shared.bus.tally.asking import Asker, shard_named
 from shared.bus.tally.states import StateAsker
 from shared.bus.tally.telling import Teller
 from shared.bus.tally.wire import Asked, Message, Said, UnreadableError, message_of, record_of
-from shared.events import CONTROL
 from shared.outbox import Relay
 from shared.store import is_transient
+from shared.topics import CONTROL
 
 log = logging.getLogger(__name__)
 

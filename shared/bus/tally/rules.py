@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from zlib import crc32
 
 from shared.bus.tally.wire import Bucket, Lack
-from shared.events import PARTITIONS
+from shared.topics import PARTITIONS
 
 T = TypeVar("T")
 

@@ -16,9 +16,9 @@ from shared import telemetry
 from shared.bus.hearing import Kept
 from shared.bus.tally import rules
 from shared.bus.tally.wire import Asked, Said
-from shared.events import Service, Topic
 from shared.journal import shard_of
 from shared.store import Database
+from shared.topics import Service, Topic
 
 log = logging.getLogger(__name__)
 

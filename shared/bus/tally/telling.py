@@ -15,10 +15,10 @@ from typing import Final
 from shared import journal, outbox, telemetry
 from shared.bus.tally import rules
 from shared.bus.tally.wire import Asked, Bucket, Head, Lack, Message, Place, Said, Tallied
-from shared.events import Service
 from shared.journal import shard_of
 from shared.outbox import Relay, said
 from shared.store import Database
+from shared.topics import Service
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ import msgspec
 import uuid_utils
 from msgspec import Struct
 
-from shared.events import Service
+from shared.topics import Service
 
 _PREFIX: Final = "lienthong.control."
 _LONGEST: Final = 200

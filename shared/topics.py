@@ -1,0 +1,44 @@
+"""Who speaks and hears, and the topics on which they do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Service(StrEnum):
+    """The four services, in the river's order. The value is also CloudEvents ``source`` without its slash."""
+
+    INTAKE = "intake"
+    ROUTING = "routing"
+    NOTIFICATION = "notification"
+    REPORTING = "reporting"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A Kafka topic. ``compacted``: the newest value of a key stays, older ones may go (erasure by tombstone).
+
+    ``kept_seconds``: after so long a record may go; None: never.
+    """
+
+    name: str
+    partitions: int = 12
+    compacted: bool = False
+    kept_seconds: int | None = None
+
+
+PARTITIONS: Final = 12
+
+INTAKE: Final = Topic("intake.dossier", PARTITIONS)
+CONTACT: Final = Topic("intake.contact", PARTITIONS, compacted=True)
+ROUTING: Final = Topic("routing.dossier", PARTITIONS)
+NOTIFICATION: Final = Topic("notification.dossier", PARTITIONS)
+
+TOPICS: Final[tuple[Topic, ...]] = (INTAKE, CONTACT, ROUTING, NOTIFICATION)
+
+CONTROL: Final = Topic("bus.control", 1, kept_seconds=3600)
+"""On it speakers and hearers tell each other how much was said and heard (`shared.bus.tally`). No events."""
+
+TOPIC_OF: Final = {Service.INTAKE: INTAKE, Service.ROUTING: ROUTING, Service.NOTIFICATION: NOTIFICATION}
