@@ -64,7 +64,7 @@ async def whole(servers: Servers, layout: Layout, tmp_path_factory: pytest.TempP
         async with reporting.transaction() as tx:
             await hear_batch(tx, handlers.hearer(), records_of(said))
         receiver = await stack.enter_async_context(a_receiver(folder / "telemetry"))
-        mails = await stack.enter_async_context(a_catcher(folder / "mail", **SETTINGS))
+        mails = await stack.enter_async_context(a_catcher(folder / "mail", before=(), **SETTINGS))
         await mails.send(the_notice())
         ports = {name: free_port() for name in (*SERVICES, "operations", "door")}
         behind = {f"UPSTREAM_{name.upper()}": f"http://127.0.0.1:{ports[name]}" for name in (*SERVICES, "operations")}
