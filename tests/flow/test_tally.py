@@ -140,7 +140,7 @@ async def restart(river: River, mutant: str = "") -> None:
         given = river.programs[service]
         command: tuple[str, ...] = (sys.executable, "-m", f"services.{service}")
         if mutant:
-            command: tuple[str, ...] = (sys.executable, "-m", "tests.listening.service", mutant, service)
+            command = (sys.executable, "-m", "tests.listening.service", mutant, service)
         river.programs[service] = replace(given, command=command)
     await asyncio.gather(*(river.start(service) for service in SERVICES))
 
