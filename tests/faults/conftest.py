@@ -1,5 +1,5 @@
 """Stores for the mutants: the same as the handlers'."""
 
-from tests.handlers.conftest import intake, keys, made, routing
+from tests.handlers.conftest import intake, keys, made, register, routing
 
-__all__ = ["intake", "keys", "made", "routing"]
+__all__ = ["intake", "keys", "made", "register", "routing"]
