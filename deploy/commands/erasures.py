@@ -89,7 +89,13 @@ def _tell(console: Console, answer: Answer) -> None:
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("dossier", "version", "time", "reason", "by"):
-        table.add_column(heading, justify="right" if heading == "version" else "left", overflow="fold")
+        # Whole, in a narrow terminal too: it is copied into other commands.
+        table.add_column(
+            heading,
+            justify="right" if heading == "version" else "left",
+            overflow="fold",
+            no_wrap=heading == "dossier",
+        )
     for row in rows:
         cells = (row["dossier"], row["version"], row["time"], row["reason"], row["by"] or "–")
         table.add_row(*(Text(printable(str(cell))) for cell in cells))

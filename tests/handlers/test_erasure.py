@@ -70,14 +70,9 @@ async def a_closed_dossier(intake: Intake) -> dict[str, Any]:
 async def wrapped_keys(intake: Intake, dossier: str) -> list[str]:
     """Every wrapped key of a dossier in intake's store, wherever it lies."""
     rows = await every_row(intake.database)
-    return [
-        str(value)
-        for table in rows.values()
-        for row in table
-        if dossier in row
-        for value in row
-        if isinstance(value, str) and '"recipients"' in value
-    ]
+    texts = [value for table in rows.values() for row in table if dossier in row for value in row]
+    holding = [text for text in texts if isinstance(text, str) and "recipients" in text]
+    return [json.loads(text)["wrapped_key"] if text.startswith("{") else text for text in holding]
 
 
 # --- intake ----------------------------------------------------------------------------------------------------------
