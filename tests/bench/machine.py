@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def described() -> str:
-    """Processor, cores, memory, Python and the commit, with a mark when the tree differs from it."""
+    """Processor, cores, memory, Python and the commit, with a mark when the tree differs from it; and how busy it is."""
     model = next(
         (
             line.split(":", 1)[1].strip()
@@ -24,11 +25,29 @@ def described() -> str:
     memory = psutil.virtual_memory().total // 2**30
     return (
         f"{model}, {psutil.cpu_count()} cores, {memory} GiB, {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}; commit {_git('rev-parse', '--short', 'HEAD')}"
-        f"{' with changes' if _git('status', '--porcelain') else ''}"
+        f"Python {platform.python_version()}; commit {commit()}"
+        f"{' with changes' if _git('status', '--porcelain') else ''}; load before it {psutil.getloadavg()[0]:.1f}"
     )
+
+
+def commit() -> str:
+    """The commit in short."""
+    return _git("rev-parse", "--short", "HEAD") or "unknown"
 
 
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown" if arguments[0] == "rev-parse" else done.stdout.strip()
+    return done.stdout.strip()
+
+
+def seconds_of(pid: int) -> float:
+    """Processor seconds of a process and all its children, those that have ended included."""
+    used = 0.0
+    process = psutil.Process(pid)
+    own = process.cpu_times()
+    used += own.user + own.system + own.children_user + own.children_system
+    for child in process.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = child.cpu_times()
+            used += times.user + times.system
+    return used

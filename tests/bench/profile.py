@@ -34,8 +34,8 @@ from shared.envelope import Record
 from shared.events import INTAKE
 from shared.service import spare_the_collector
 from shared.store import Database, open_pool
-from tests.bench.__main__ import prepare
 from tests.bench.events import office, record_of
+from tests.bench.hearing import prepare
 from tests.bench.machine import described
 from tests.layouts import BENCH
 

@@ -1,7 +1,7 @@
 """The sides of the figure "events through routing", each in a process of its own: ``python -m tests.bench.sides SIDE``.
 
-A side runs until it has had as many events as the command line says, and prints the seconds from its first commit to its
-last, and its own CPU seconds, both scaled to all events. The events lie on its topic before it starts.
+A side runs until it has had as many events as the command line says, and prints as JSON the seconds from its first commit
+to its last, and its own processor seconds, both scaled to all events. The events lie on its topic before it starts.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from typing import Any, Final
 
 import asyncpg
+import psutil
 import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faststream import AckPolicy
@@ -36,7 +37,7 @@ LIMIT_TOPIC: Final = "bench.limit"
 ALTERNATIVE_TOPIC: Final = "bench.alternative"
 
 
-async def ours(kafka: str, url: str, count: int, *, lanes: int, relay: bool) -> tuple[float, float]:
+async def ours(kafka: str, url: str, count: int, *, lanes: int, relay: bool) -> dict[str, float]:
     """Routing's own bus: fates, rules, ledger, timers, journal, outbox, thin spans."""
     telemetry.start("routing", None, sampled=0.01)
     database = Database(await open_pool(url, name="bench"))
@@ -50,14 +51,69 @@ async def ours(kafka: str, url: str, count: int, *, lanes: int, relay: bool) -> 
     first, started, cpu = bus.heard, time.monotonic(), time.process_time()
     while bus.heard < count:
         await asyncio.sleep(0.002)
-    seconds, used = time.monotonic() - started, time.process_time() - cpu
-    await bus.stop()
+    figures = _scaled(time.monotonic() - started, time.process_time() - cpu, count, first)
     if carrying is not None:
+        heard = time.monotonic()
+        await _sent(database)
+        figures["behind, s"] = time.monotonic() - heard
         carrying.cancel()
-    return seconds * count / (count - first), used * count / (count - first)
+    await bus.stop()
+    return figures
 
 
-async def limit(kafka: str, url: str, count: int, begins: dict[str, int]) -> tuple[float, float]:
+async def relay_alone(kafka: str, url: str, count: int) -> dict[str, float]:
+    """The relay on an outbox that routing filled before: what it carries when nobody else works."""
+    await ours(kafka, url, count, lanes=2, relay=False)
+    database = Database(await open_pool(url, name="bench"))
+    carrying = asyncio.create_task(Relay(Service.ROUTING, url, kafka, database.committed).run())
+    while (left := await database.pool.fetchval("SELECT count(*) FROM outbox")) == count:
+        await asyncio.sleep(0.001)
+    started, cpu = time.monotonic(), time.process_time()
+    await _sent(database)
+    figures = _scaled(time.monotonic() - started, time.process_time() - cpu, count, count - left)
+    carrying.cancel()
+    return figures
+
+
+async def _sent(database: Database) -> None:
+    while await database.pool.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
+        await asyncio.sleep(0.002)
+
+
+def _scaled(seconds: float, used: float, count: int, first: int) -> dict[str, float]:
+    """Both as if all had been measured: the first ones, which were in flight with the start, were not."""
+    return {"seconds": seconds * count / (count - first), "python": used * count / (count - first)}
+
+
+async def growing(kafka: str, url: str, count: int) -> dict[str, float]:
+    """Routing with two lanes while its store grows: time an event and memory at each power of ten up to ``count``."""
+    telemetry.start("routing", None, sampled=0.01)
+    database = Database(await open_pool(url, name="bench"))
+    spare_the_collector()
+    bus = Bus(handlers.hearer(Calendars()), database, kafka, 2)
+    await bus.start()
+    while bus.heard == 0:
+        await asyncio.sleep(0.001)
+    first, started, cpu = bus.heard, time.monotonic(), time.process_time()
+    figures: dict[str, float] = {}
+    mark = 10_000
+    while mark <= count:
+        # A window of a fifth before the mark, and never less than 5,000 events.
+        window = max(mark // 5, 5_000)
+        while bus.heard < mark - window:
+            await asyncio.sleep(0.002)
+        had, began = bus.heard, time.monotonic()
+        while bus.heard < mark:
+            await asyncio.sleep(0.002)
+        figures[f"µs at {mark:,}"] = (time.monotonic() - began) / (bus.heard - had) * 1e6
+        figures[f"MiB at {mark:,}"] = psutil.Process().memory_info().rss / 2**20
+        mark *= 10
+    figures |= _scaled(time.monotonic() - started, time.process_time() - cpu, count, first)
+    await bus.stop()
+    return figures
+
+
+async def limit(kafka: str, url: str, count: int, begins: dict[str, int]) -> dict[str, float]:
     """aiokafka getmany + COPY of the same bytes into one table, one transaction a poll, offsets committed after it."""
     pool = await asyncpg.create_pool(url, min_size=1, max_size=1)
     consumer = AIOKafkaConsumer(
@@ -85,10 +141,10 @@ async def limit(kafka: str, url: str, count: int, begins: dict[str, int]) -> tup
     seconds, used = time.monotonic() - started, time.process_time() - cpu
     await consumer.stop()
     await pool.close()
-    return seconds * count / (count - first), used * count / (count - first)
+    return _scaled(seconds, used, count, first)
 
 
-async def alternative(kafka: str, url: str, count: int) -> tuple[float, float]:
+async def alternative(kafka: str, url: str, count: int) -> dict[str, float]:
     """A FastStream handler per message, one transaction each, acknowledged after it: the usual way, the same rows."""
     pool = await open_pool(url, name="bench", smallest=1, largest=1)
     broker = KafkaBroker(kafka, apply_types=False, logger=None)
@@ -128,7 +184,7 @@ async def alternative(kafka: str, url: str, count: int) -> tuple[float, float]:
     seconds, used = time.monotonic() - started, time.process_time() - cpu
     await broker.stop()
     await pool.close()
-    return seconds * count / (count - 1), used * count / (count - 1)
+    return _scaled(seconds, used, count, 1)
 
 
 async def _raw(message: Any) -> Any:
@@ -182,6 +238,10 @@ async def main() -> None:
             figures = await limit(kafka, url, count, json.loads(sys.argv[3]))
         case "alternative":
             figures = await alternative(kafka, url, count)
+        case "relay":
+            figures = await relay_alone(kafka, url, count)
+        case "growing":
+            figures = await growing(kafka, url, count)
         case _:
             figures = await ours(kafka, url, count, lanes=int(side[-1]), relay=side.startswith("relay"))
     sys.stdout.write(json.dumps(figures) + "\n")
