@@ -60,10 +60,10 @@ async def post_dossier(form: DossierForm, idempotency_key: Annotated[str, Header
         if await session.get(rows.command, (scope, idempotency_key)) is not None:
             raise AssertionError("every key comes once here")
         counted = insert(rows.counter).values(unit=form.unit, day=day, last=1)
-        counted = counted.on_conflict_do_update(
+        numbered = counted.on_conflict_do_update(
             index_elements=["unit", "day"], set_={"last": rows.counter.last + 1}
         ).returning(rows.counter.last)
-        last = await session.scalar(counted)
+        last = await session.scalar(numbered)
         code = f"{form.unit}-{day:%y%m%d}-{last:04}"
         own = {"id": ident, "code": code, "unit": form.unit, "components": list(form.components), "attributes": {}}
         session.add(rows.dossier(**{**pattern, **own}))
