@@ -34,3 +34,6 @@ CONTAINERS: Final = _layout("containers", 80)
 
 TWICE: Final = _layout("twice", 70)
 """A river of one's own, made anew as often as it is wanted."""
+
+FAULTS: Final = _layout("faults", 140)
+"""The river that faults are done to."""

@@ -1,0 +1,40 @@
+"""The load itself: a harness that holds its breath during a fault sees nothing of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.faults.checker import Evidence, Finding, Invariant
+from tests.faults.history import Outcome
+
+_STEPS: Final = (
+    "submit",
+    "hand_over",
+    "send_back",
+    "request_supplement",
+    "request_fee",
+    "resume",
+    "bring_supplement",
+    "withdraw",
+    "finish",
+    "collect_result",
+)
+
+
+def _none_was_turned_away(evidence: Evidence, finding: Finding) -> None:
+    for load in evidence.loads:
+        finding.exercised += load.arrived
+        if load.dropped:
+            finding.broken.append(f"{load.dropped} of {load.arrived} arrivals found no room")
+
+
+def _every_step_was_taken(evidence: Evidence, finding: Finding) -> None:
+    taken = {one.asked.kind for one in evidence.operations if one.outcome is Outcome.OK}
+    for step in _STEPS:
+        finding.holds(step in taken, f"nobody succeeded with {step}")
+
+
+INVARIANTS: Final = (
+    Invariant("no arrival was dropped", _none_was_turned_away),
+    Invariant("every step of a dossier's life was taken", _every_step_was_taken),
+)

@@ -1,0 +1,92 @@
+"""Notices: one for each event that a citizen is to be told, one mail for each, and a second one says that it is one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from tests.faults.checker import Evidence, Finding, Invariant
+
+_IN_FLIGHT: Final = 8
+"""Mails that one sender has under way at most: so many may be repeated when it is killed."""
+
+_TOLD: Final = frozenset(
+    {
+        "DossierReceived",
+        "SupplementReceived",
+        "ResultHandedOver",
+        "SupplementRequested",
+        "FeeRequested",
+        "ResultReady",
+        "DossierWithdrawn",
+    }
+)
+
+
+def _one_for_each_event(evidence: Evidence, finding: Finding) -> None:
+    notices = Counter(
+        (row["source"], row["dossier"], row["version"], row["channel"])
+        for row in evidence.tables["notification"]["notice"]
+    )
+    wanted = {
+        (source, one.subject, one.version, "email")
+        for source in ("intake", "routing")
+        for one in evidence.journals[source]
+        if one.type in _TOLD or (one.type == "DeadlinePassed" and one.payload["scope"] == "dossier")
+    }
+    for one in wanted:
+        finding.holds(notices[one] == 1, f"there are {notices[one]} notices for {one}")
+    strangers = sorted(set(notices) - wanted)
+    finding.holds(not strangers, f"notices for what needed none: {strangers[:3]}")
+
+
+def _each_said_once(evidence: Evidence, finding: Finding) -> None:
+    said = Counter((one.payload["notice"], one.type) for one in evidence.journals["notification"])
+    for row in evidence.tables["notification"]["notice"]:
+        finding.holds(row["state"] == "sent", f"notice {row['id']} is {row['state']} ({row['reason']})")
+        so = said[row["id"], "NoticeSent"] == 1 and said[row["id"], "NoticeFailed"] == 0
+        finding.holds(so, f"of notice {row['id']} was said {dict(said)}")
+
+
+def _arrived_once_or_flagged(evidence: Evidence, finding: Finding) -> None:
+    arrived: Counter[str] = Counter()
+    flagged: Counter[str] = Counter()
+    recipients: dict[str, set[str]] = {}
+    for mail in evidence.mails:
+        ident = str(mail["Message-ID"]).strip("<>").partition("@")[0]
+        arrived[ident] += 1
+        flagged[ident] += mail["X-Lienthong-Maybe-Repeated"] is not None
+        recipients.setdefault(ident, set()).add(str(mail["To"]))
+    for row in evidence.tables["notification"]["notice"]:
+        times, ident = arrived[row["id"]], row["id"]
+        finding.holds(times >= 1, f"notice {ident} counts as sent, and nothing arrived")
+        finding.holds(times - 1 <= flagged[ident], f"notice {ident} arrived {times} times, flagged {flagged[ident]}")
+        finding.holds(len(recipients.get(ident, ())) <= 1, f"notice {ident} went to several people")
+    known = {row["id"] for row in evidence.tables["notification"]["notice"]}
+    finding.holds(set(arrived) <= known, f"{len(set(arrived) - known)} mails belong to no notice")
+    repeats = sum(times - 1 for times in arrived.values())
+    most = _IN_FLIGHT * evidence.tally.mails_cut_off
+    finding.holds(repeats <= most, f"{repeats} mails were repeated, {most} could be")
+
+
+def _in_their_order(evidence: Evidence, finding: Finding) -> None:
+    closed = {one.payload["notice"]: one.version for one in evidence.journals["notification"]}
+    by_dossier: dict[str, list[tuple[int, int]]] = {}
+    for row in evidence.tables["notification"]["notice"]:
+        if row["id"] in closed:
+            by_dossier.setdefault(row["dossier"], []).append((row["number"], closed[row["id"]]))
+    for dossier, pairs in by_dossier.items():
+        if len(pairs) > 1:
+            versions = [version for _, version in sorted(pairs)]
+            finding.holds(versions == sorted(versions), f"letters about {dossier} overtook one another")
+
+
+INVARIANTS: Final = (
+    Invariant("one notice for each event and channel that a citizen is told of", _one_for_each_event),
+    Invariant("every notice was sent, and that was said once", _each_said_once),
+    Invariant(
+        "one mail for each notice; a second one is flagged, bounded by kills × mails in flight",
+        _arrived_once_or_flagged,
+    ),
+    Invariant("letters about one dossier keep their order", _in_their_order),
+)

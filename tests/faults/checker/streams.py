@@ -1,0 +1,85 @@
+"""Versions: 1..n at the speaker, and the same n, of the same events, at whoever hears it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from tests.faults.checker import Evidence, Finding, Invariant
+from tests.faults.checker.evidence import HEARS, speakers
+
+
+def _journals_count_from_one(evidence: Evidence, finding: Finding) -> None:
+    for source in speakers():
+        reached = {row["subject"]: row["version"] for row in evidence.tables[source]["stream"]}
+        for subject, said in evidence.said_of(source).items():
+            versions = [one.version for one in said]
+            so = versions == list(range(1, len(said) + 1)) and reached.get(subject) == len(said)
+            finding.holds(so, f"{source} said {versions[-3:]} of {subject}, its stream is at {reached.get(subject)}")
+
+
+def _heard_to_the_last(evidence: Evidence, finding: Finding) -> None:
+    for hearer, sources in HEARS.items():
+        heard = {(row["subject"], row["source"]): row for row in evidence.tables[hearer]["heard"]}
+        for source in sources:
+            for subject, said in evidence.said_of(source).items():
+                row = heard.get((subject, source))
+                version, ident = (row["version"], str(row["event_id"])) if row else (0, None)
+                so = (version, ident) == (said[-1].version, said[-1].id)
+                finding.holds(so, f"{hearer} heard {version} of {said[-1].version} that {source} said of {subject}")
+
+
+def _time_never_runs_back(evidence: Evidence, finding: Finding) -> None:
+    for source in speakers():
+        for subject, said in evidence.said_of(source).items():
+            times = [one.time for one in said]
+            if len(times) > 1:
+                finding.holds(times == sorted(times), f"times run back in {source}'s {subject}")
+
+
+def _nothing_waits(evidence: Evidence, finding: Finding) -> None:
+    forged = set(evidence.tally.forged)
+    for service, tables in evidence.tables.items():
+        finding.holds(not tables["outbox"], f"{service} has {len(tables['outbox'])} unsent")
+        for table in ("parked", "dead_letter"):
+            left = [
+                (row["subject"], row["reason"])
+                for row in tables[table]
+                if (row["topic"], row["partition"], row["offset"]) not in forged
+            ]
+            finding.holds(not left, f"{service} has {len(left)} in {table}: {left[:3]}")
+
+
+def _forks(evidence: Evidence, finding: Finding) -> None:
+    idents: dict[tuple[str, str, int], set[str]] = {}
+    for records in evidence.topics.values():
+        for one in records:
+            if one.heard is not None and (one.topic, one.partition, one.offset) not in evidence.tally.forged:
+                said = (one.heard.source.value, one.heard.subject, one.heard.version)
+                idents.setdefault(said, set()).add(one.heard.id)
+    for said, several in idents.items():
+        finding.holds(len(several) == 1, f"version {said[2]} of {said[1]} was said twice by {said[0]}")
+
+
+def _no_gap_within_a_source(evidence: Evidence, finding: Finding) -> None:
+    for service, tables in evidence.tables.items():
+        heard = len(tables["heard"])
+        gaps = [row for row in tables["ever_parked"] if row["waits_for"] is None and "gap" in row["reason"]]
+        finding.exercised += heard
+        where = Counter(f"{row['source']} {row['reason']}" for row in gaps).most_common(2)
+        if gaps:
+            finding.broken.append(f"{service} parked {len(gaps)} behind gaps: {where}")
+
+
+INVARIANTS: Final = (
+    Invariant("a journal counts 1..n for every subject, as its stream says", _journals_count_from_one),
+    Invariant("every hearer has heard the last version, of the speaker's own event", _heard_to_the_last),
+    Invariant("business time never runs back in a stream", _time_never_runs_back),
+    Invariant("nothing is unsent, parked or dead when all is quiet", _nothing_waits),
+    Invariant("no version was said twice (forks)", _forks),
+    Invariant(
+        "nothing was ever parked for a gap within one source",
+        _no_gap_within_a_source,
+        unless=frozenset({"disorder", "topic lost", "forged"}),
+    ),
+)

@@ -1,0 +1,129 @@
+"""An open model: clients come at a constant rate and do not wait for one another, nor for the river.
+
+A closed model (the next request when the last is answered) would hold its breath during every fault and see nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+import asyncpg
+
+from tests.faults.history import Asked, History, Outcome
+from tests.faults.load import steps
+from tests.faults.load.doors import Doors
+from tests.faults.load.town import Town
+from tests.flow.river import TOWN_PROCEDURE, WARD, River
+
+APPLICANT: Final = "Hoàng Kim Tước Chim Báo Bão"
+"""Whose dossiers they all are: to be found in no topic, log or dead letter."""
+
+_MOST_AT_ONCE: Final = 3000
+_HANDED_IN: Final = 0.25
+_SLEEPERS: Final = 0.12
+_AGAIN: Final = 0.12
+_OTHER_BODY: Final = 0.06
+_TWO_AT_ONCE: Final = 0.25
+
+_SET_CLOCKS = """
+UPDATE timer SET dossier_at = clock_timestamp() + interval '500 milliseconds'
+ WHERE dossier = ANY($1::text[]) AND dossier_at > clock_timestamp() + interval '1 minute'
+RETURNING dossier, dossier_rung AS rung, dossier_generation AS generation, dossier_at AS fires_at
+"""
+
+
+@dataclass(slots=True)
+class Load:
+    """Arrivals at ``rate`` a second. ``dropped``: those for whom there was no room; more than none spoils the run."""
+
+    river: River
+    history: History
+    chance: Random
+    rate: float
+    town: Town = field(default_factory=Town)
+    arrived: int = 0
+    dropped: int = 0
+    clocks_set: list[asyncpg.Record] = field(default_factory=list)
+    _doors: Doors = field(init=False)
+    _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._doors = Doors(self.river, self.history)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Let clients come until ``stop``, then wait until each was told what became of his wish."""
+        loop = asyncio.get_running_loop()
+        begun, number = loop.time(), 0
+        clocks = asyncio.create_task(self._set_clocks(stop))
+        while not stop.is_set():
+            # The pace of arrivals is what is made here; whoever is late for it comes at once, and nobody is left out.
+            await asyncio.sleep(max(0.0, begun + number / self.rate - loop.time()))
+            number += 1
+            self.arrived += 1
+            if len(self._under_way) >= _MOST_AT_ONCE:
+                self.dropped += 1
+                continue
+            task = asyncio.create_task(self._arrive())
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+        await asyncio.gather(clocks, *self._under_way)
+
+    async def close(self) -> None:
+        """No more connections."""
+        await self._doors.client.aclose()
+
+    async def _arrive(self) -> None:
+        dossier = None if self.chance.random() < _HANDED_IN else self.town.one_of(self.chance)
+        if dossier is None:
+            await self._hand_in()
+            return
+        journey = await self._doors.look(dossier)
+        if journey is None:
+            return  # not there yet, or nobody to ask: he comes again another time
+        is_hot = dossier == self.town.hot
+        asked = steps.next_step(self.chance, journey, ends=not is_hot)
+        if steps.is_over(journey):
+            self.town.closed(dossier)
+            if journey["state"] == "withdrawn":
+                return
+        if is_hot and asked.service == "routing" and self.chance.random() < _TWO_AT_ONCE:
+            rival = steps.next_step(self.chance, journey, ends=False)
+            await asyncio.gather(self._ask(asked, journey["unit"]), self._doors.told(rival, journey["unit"]))
+            return
+        await self._ask(asked, journey["unit"] if asked.service == "routing" else WARD)
+
+    async def _hand_in(self) -> None:
+        sleeps = self.town.hot is not None and self.chance.random() < _SLEEPERS
+        asked = steps.submission(self.chance, APPLICANT, procedure=TOWN_PROCEDURE if sleeps else None)
+        dossier = await self._ask(asked)
+        if dossier is None:
+            return
+        if sleeps:
+            self.town.sleeping.add(dossier)
+        else:
+            self.town.add(dossier)
+
+    async def _ask(self, asked: Asked, unit: str = WARD) -> str | None:
+        """Ask until told; now and then twice at the same time, once more, or with something else under the same id."""
+        if self.chance.random() < _AGAIN / 2:
+            first, _ = await asyncio.gather(self._doors.told(asked, unit), self._doors.told(asked, unit))
+        else:
+            first = await self._doors.told(asked, unit)
+        if self.chance.random() < _AGAIN:
+            await self._doors.told(asked, unit)
+        if first.outcome is Outcome.OK and self.chance.random() < _OTHER_BODY and asked.kind != "withdraw":
+            await self._doors.told(steps.other_body(asked), unit)
+        return first.answer.get("id") if first.outcome is Outcome.OK else None
+
+    async def _set_clocks(self, stop: asyncio.Event) -> None:
+        """Time passes fast for the sleepers: whatever rung comes next is due in half a second."""
+        while not stop.is_set():
+            await asyncio.sleep(1)
+            try:
+                async with self.river.store("routing") as store:
+                    self.clocks_set += await store.fetch(_SET_CLOCKS, sorted(self.town.sleeping))
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                continue  # the database is being treated badly: time stands still meanwhile

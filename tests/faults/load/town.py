@@ -1,0 +1,45 @@
+"""What the clients know of the town's dossiers, and which one comes to somebody's mind next."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+_HOT_SHARE: Final = 0.05
+_REMEMBERED: Final = 400
+_ZIPF: Final = tuple(itertools.accumulate(1 / rank for rank in range(1, _REMEMBERED + 1)))
+
+
+@dataclass(slots=True)
+class Town:
+    """The dossiers that clients act upon, the oldest first in their minds (Zipf), and one that everybody wants.
+
+    ``sleeping`` are left alone: nobody sets their clocks anew, so that every deadline of theirs is said once.
+    """
+
+    open: list[str] = field(default_factory=list)
+    sleeping: set[str] = field(default_factory=set)
+    hot: str | None = None
+
+    def add(self, dossier: str) -> None:
+        """One more dossier came in; the first of all becomes the one that everybody wants."""
+        if self.hot is None:
+            self.hot = dossier
+        else:
+            self.open.append(dossier)
+
+    def closed(self, dossier: str) -> None:
+        """Nothing more can be done with it."""
+        if dossier in self.open:
+            self.open.remove(dossier)
+
+    def one_of(self, chance: Random) -> str | None:
+        """The hot one in 5 of 100 cases; otherwise the n-th oldest with a likelihood of 1/n. None: there is none."""
+        if self.hot is not None and (chance.random() < _HOT_SHARE or not self.open):
+            return self.hot
+        remembered = self.open[:_REMEMBERED]
+        if not remembered:
+            return None
+        return chance.choices(remembered, cum_weights=_ZIPF[: len(remembered)])[0]
