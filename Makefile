@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/
 .DEFAULT_GOAL := up
-.PHONY: up down status test test-containers check fmt bench chromium parser contracts asyncapi docs screenshots lock vendor clean bootstrap bootstrap-dev
+.PHONY: up down status test test-containers check fmt bench faults faults-release chromium parser contracts asyncapi docs screenshots lock vendor clean bootstrap bootstrap-dev
 
 up: bootstrap  ## everything, in the foreground
 	@exec $(RUN)lienthong up $(ARGS)
@@ -32,6 +32,15 @@ fmt: bootstrap-dev
 
 bench: bootstrap-dev
 	$(RUN)python -m tests.bench $(ARGS)
+
+faults: bootstrap-dev  ## what is done to the river before a change goes in; at most 15 minutes
+	$(RUN)python -m tests.faults $(ARGS)
+
+# Every part by itself and at most 45 minutes; those that have a record for this commit are passed over.
+FAULTS := points kills-1 kills-2 kills-3 kills-4 servers outage mail disorder \
+  forgery-1 forgery-2 forgery-3 forgery-4 everything-1 everything-2
+faults-release: bootstrap-dev  ## what is done to it before a release; PART=kills-1 does one part
+	$(RUN)python -m tests.faults --record $(or $(PART),$(FAULTS)) $(ARGS)
 
 chromium:
 	@$(PYTHON) deploy/chromium.py

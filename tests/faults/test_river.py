@@ -38,3 +38,17 @@ async def test_services_killed_by_chance_lose_and_double_nothing(ground: Ground)
     verdict = await struck(ground, [Blow("kills", 30)], rate=_RATE)
 
     assert verdict.faults == []
+
+
+@pytest.mark.timeout(600)
+async def test_without_a_broker_dossiers_come_in_and_nothing_is_lost(ground: Ground) -> None:
+    verdict = await struck(ground, [Blow("outage", 20), Blow("postgres_kills", 1), Blow("terminations", 3)], rate=_RATE)
+
+    assert verdict.faults == []
+
+
+@pytest.mark.timeout(600)
+async def test_what_arrives_doubled_disordered_and_forged_changes_nothing(ground: Ground) -> None:
+    verdict = await struck(ground, [Blow("disorder", 30_000), Blow("forgery", 10_000)], rate=_RATE)
+
+    assert verdict.faults == []

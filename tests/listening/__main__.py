@@ -11,7 +11,7 @@ import asyncio
 import os
 import signal
 import sys
-from typing import Final
+from typing import Any, Final
 
 from shared import telemetry
 from shared.bus import Bus, lanes
@@ -25,7 +25,19 @@ async def _no_incarnations(*_: object) -> dict[str, object]:
     return {}
 
 
-_MUTANTS: Final = {"": {}, "no-incarnations": {"topic_ids": _no_incarnations}}
+_heed = Bus._heed
+
+
+async def _offset_first(self: Bus, lane: Any, ear: Any, raw: Any) -> None:
+    await ear.commit_heard(raw, ear.turn)
+    await _heed(self, lane, ear, raw)
+
+
+_MUTANTS: Final[dict[str, tuple[tuple[Any, str, Any], ...]]] = {
+    "": (),
+    "no-incarnations": ((lanes, "topic_ids", _no_incarnations),),
+    "offset-first": ((Bus, "_heed", _offset_first),),
+}
 
 
 def _stand_still() -> None:
@@ -54,6 +66,6 @@ async def main(role: str, service: Service) -> None:
 
 if __name__ == "__main__":
     telemetry.start_logging("tests", "WARNING")
-    for name, mutant in _MUTANTS[os.environ["MUTANT"]].items():
-        setattr(lanes, name, mutant)
+    for owner, name, mutant in _MUTANTS[os.environ["MUTANT"]]:
+        setattr(owner, name, mutant)
     asyncio.run(main(sys.argv[1], Service(sys.argv[2])))

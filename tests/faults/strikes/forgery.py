@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, Final
 
-import uuid_utils
 from aiokafka import AIOKafkaProducer
 
-from shared.events import TOPIC_OF, Service
+from shared.events import TOPIC_OF, DossierWithdrawn, NoticeSent, Service
 from shared.journal import shard_of
 from tests.faults.ground import Ground
 from tests.faults.strikes import Strike
+from tests.telling import Story, record_of
 
 _AT_ONCE: Final = 500
 _LARGE: Final = 10_000_000
@@ -236,30 +236,17 @@ def _records(ground: Ground, count: int) -> Iterator[tuple[str, str, int, Forged
 
 
 def _valid(source: Service, subject: str) -> Forged:
-    """What a record of this speaker would look like, about a dossier that does not exist."""
-    headers = {
-        "ce_specversion": b"1.0",
-        "ce_id": str(uuid_utils.uuid7()).encode(),
-        "ce_source": f"/{source.value}".encode(),
-        "ce_type": _TYPES[source],
-        "ce_subject": subject.encode(),
-        "ce_time": b"2026-01-05T02:00:00+00:00",
-        "ce_streamversion": b"1",
-        "ce_recordedtime": b"2026-01-05T02:00:01+00:00",
-        "content-type": b"application/json",
-    }
-    return subject.encode(), headers, _BODIES[source]
+    """A record of this speaker about a dossier that does not exist; no field of its event may be left out."""
+    story = Story(subject)
+    match source:
+        case Service.INTAKE:
+            said = story.received()
+        case Service.ROUTING:
+            said = story.say(DossierWithdrawn(run=1))
+        case _:
+            said = story.say(NoticeSent(notice="forged", template="received", channel="email", attempts=1))
+    record = record_of(said)
+    return record.key, {name: value or b"" for name, value in record.headers}, record.body
 
-
-_TYPES: Final = {
-    Service.INTAKE: b"lienthong.ResultHandedOver",
-    Service.ROUTING: b"lienthong.DossierWithdrawn",
-    Service.NOTIFICATION: b"lienthong.NoticeSent",
-}
-_BODIES: Final = {
-    Service.INTAKE: b'{"way":"online"}',
-    Service.ROUTING: b'{"run":1}',
-    Service.NOTIFICATION: b'{"notice":"forged","template":"received","channel":"email","attempts":1}',
-}
 
 STRIKES: Final = (Strike("forgery", "malformed records are written onto the topics", forge),)

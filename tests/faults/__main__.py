@@ -1,0 +1,102 @@
+"""``make faults`` and ``make faults-release``: faults in the numbers that a claim is made with, and their record.
+
+``python -m tests.faults [PART …] [--seed N] [--rate N] [--blow STRIKE:N …] [--record]``. Without a part: the tier of
+every change. ``--blow`` puts a campaign together by hand, as a failing seed is looked into.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from deploy.launcher.layout import REPOSITORY
+from tests.bench.machine import commit
+from tests.faults.campaign import Blow, report, struck
+from tests.faults.ground import ground
+from tests.faults.strikes import strikes
+from tests.layouts import FAULTS
+
+_EVIDENCE: Final = REPOSITORY / "docs" / "evidence"
+_RATE: Final = 15.0
+
+CHANGE: Final = "change"
+"""The part that belongs to every change of the product; at most 15 minutes."""
+
+PARTS: Final[dict[str, tuple[Blow, ...]]] = {
+    CHANGE: (
+        Blow("crash_points", 5),
+        Blow("kills", 100),
+        Blow("outage", 60),
+        Blow("disorder", 100_000),
+        Blow("forgery", 50_000),
+    ),
+    "points": (Blow("crash_points", 40), Blow("suspensions", 10), Blow("restarts", 10)),
+    **{f"kills-{number}": (Blow("kills", 250),) for number in range(1, 5)},
+    "servers": (Blow("postgres_kills", 30), Blow("terminations", 100), Blow("kafka_kills", 20)),
+    "outage": (Blow("outage", 600),),
+    "mail": (Blow("no_mail", 120), Blow("silent_mail", 60)),
+    "disorder": (Blow("disorder", 1_000_000),),
+    **{f"forgery-{number}": (Blow("forgery", 250_000),) for number in range(1, 5)},
+    "everything-1": (Blow("everything", 1_800),),
+    "everything-2": (Blow("everything", 1_800),),
+}
+"""What each part does. Every part is a river of its own, takes at most 45 minutes, and can be run by itself."""
+
+
+def main() -> None:
+    """Run parts, one after the other; exits with 1 as soon as one has failed."""
+    given = _arguments()
+    parts = {"by hand": tuple(given.blow)} if given.blow else {name: PARTS[name] for name in given.parts}
+    for name, blows in parts.items():
+        record = _EVIDENCE / f"faults-{name}-{commit()}.md"
+        if given.record and record.exists():
+            sys.stdout.write(f"{name}: its record for this commit is there ({record.name})\n")
+            continue
+        told, failed = asyncio.run(_run(name, blows, given.seed or int.from_bytes(os.urandom(4)), given.rate))
+        if given.record:
+            _write(record, name, told)
+        if failed:
+            raise SystemExit(1)
+
+
+async def _run(name: str, blows: Sequence[Blow], seed: int, rate: float) -> tuple[list[str], bool]:
+    async with ground(FAULTS, seed, name=name.replace(" ", "-")) as ours:
+        verdict = await struck(ours, blows, rate=rate)
+        return report(ours, blows, verdict), bool(verdict.faults)
+
+
+def _write(record: Path, name: str, told: Sequence[str]) -> None:
+    record.parent.mkdir(parents=True, exist_ok=True)
+    lines = "\n".join(f"    {line}".rstrip() for line in told)
+    record.write_text(f"# Faults: {name}, {datetime.now(UTC):%Y-%m-%d}\n\n{lines.strip()}\n", encoding="utf-8")
+
+
+def _blow(text: str) -> Blow:
+    name, _, times = text.partition(":")
+    if name not in strikes() or not times.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r}: write STRIKE:NUMBER; there are {', '.join(sorted(strikes()))}")
+    return Blow(name, int(times))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Faults, done to a river under load.")
+    parser.add_argument("parts", nargs="*", default=[CHANGE], metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--seed", type=int, default=0, help="the chance of an earlier run, to have it again")
+    parser.add_argument("--rate", type=float, default=_RATE, help="clients that come in a second")
+    parser.add_argument("--blow", type=_blow, action="append", metavar="STRIKE:N", help="instead of a part")
+    parser.add_argument("--record", action="store_true", help="keep the figures in docs/evidence; skip what is there")
+    given = parser.parse_args()
+    unknown = [part for part in given.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"there is no part {', '.join(unknown)}: it is one of {', '.join(PARTS)}")
+    return given
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Everything at once: whatever else there is here, chosen by the seed, for so many seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from tests.faults.ground import Ground
+from tests.faults.strikes import Strike, strikes
+
+_PROCESSES: Final = (("kills", 6), ("restarts", 1), ("suspensions", 1), ("crash_points", 1))
+_SERVERS: Final = (("postgres_kills", 1), ("terminations", 5), ("kafka_kills", 1))
+_OTHERS: Final = (("forgery", 1_000), ("no_mail", 10))
+"""Of each row one strike at a time; rows strike side by side, and each knows nothing of the others."""
+
+
+async def everything(ground: Ground, seconds: int) -> None:
+    """Processes, servers and what lies on the topics, side by side, each by chance."""
+    until = time.monotonic() + seconds
+    await asyncio.gather(*(_go_on(ground, row, until) for row in (_PROCESSES, _SERVERS, _OTHERS)))
+    ground.tally.done["seconds of everything at once"] += seconds
+
+
+async def _go_on(ground: Ground, row: tuple[tuple[str, int], ...], until: float) -> None:
+    known = strikes()
+    while time.monotonic() < until:
+        name, times = ground.chance.choice(row)
+        await known[name].do(ground, times)
+        await asyncio.sleep(ground.chance.uniform(0, 4))
+
+
+STRIKES: Final = (Strike("everything", "everything at once, by the seed, for so many seconds", everything),)
