@@ -14,7 +14,7 @@ LANDING: Final = "index.md"
 SECTIONS: Final = {
     "Use": ("how-it-works.md", "run.md", "operate.md", "performance.md"),
     "Connect": ("integrate/http.md", "integrate/kafka.md", "contracts/index.md", "contracts/events.md"),
-    "Look up": ("delivery.md", "glossary.md", "log-events.md"),
+    "Look up": ("delivery.md", "faults.md", "glossary.md", "log-events.md"),
 }
 DECISIONS: Final = "decisions"
 _TITLE: Final = re.compile(r"^# (.+?)(?: *\{:.*\})?$", re.MULTILINE)

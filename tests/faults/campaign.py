@@ -23,10 +23,12 @@ class Blow:
 async def struck(ground: Ground, blows: Sequence[Blow], *, rate: float) -> Verdict:
     """Strike while clients come, wait until all is quiet, and look into all that happened since the river began."""
     known = strikes()
+    ground.failed = True  # until the checker has said that it has not
     async with ground.loaded(rate):
         for one in blows:
             await known[one.strike].do(ground, one.times)
     verdict = examine(await gathered(ground))
+    ground.failed = bool(verdict.faults)
     sys.stdout.write("\n".join(report(ground, blows, verdict)) + "\n")
     return verdict
 

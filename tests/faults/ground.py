@@ -22,6 +22,9 @@ from tests.processes import until
 KEPT: Final = REPOSITORY / "var" / "faults" / "history"
 """Where histories lie; that of a run that failed is kept under its seed."""
 
+_LAST_ANSWER: Final = 120.0
+"""Seconds after the last arrival within which everybody has to be told."""
+
 _SMTP_TIMEOUT: Final = "4"
 """Seconds. A killed sender's claim runs out after half as much again; nobody wants to wait half a minute for that."""
 
@@ -73,6 +76,8 @@ class Ground:
     tally: Tally = field(default_factory=Tally)
     town: Town = field(default_factory=Town)
     loads: list[Load] = field(default_factory=list)
+    failed: bool = False
+    """Whether the history is to be kept."""
 
     @asynccontextmanager
     async def loaded(self, rate: float) -> AsyncIterator[Load]:
@@ -83,12 +88,11 @@ class Ground:
         running = asyncio.create_task(load.run(stop))
         try:
             yield load
-        finally:
             stop.set()
-            try:
-                await asyncio.wait_for(running, 120)
-            finally:
-                await load.close()
+            await asyncio.wait_for(running, _LAST_ANSWER)
+        finally:
+            running.cancel()
+            await load.close()
         await self.quiet()
 
     async def quiet(self, *, seconds: float = 240) -> None:
@@ -156,7 +160,7 @@ class Ground:
         command = (whole.command[0], "-m", "tests.faults.process", service)
         return replace(whole, command=command, environment={**whole.environment, **given})
 
-    async def dies(self, service: str, *, seconds: float = 60) -> None:
+    async def dies(self, service: str, *, seconds: float = 120) -> None:
         """Wait until a process ends by itself, at its crash point."""
         running: process.Running = self.river.running[service]
         await until(lambda: not running.is_alive(), f"{service} comes to its crash point", seconds=seconds)
@@ -186,7 +190,10 @@ async def ground(layout: Layout, seed: int, *, name: str = "history") -> AsyncIt
                 async with river.store(service) as store:
                     await store.execute(_WITNESS)
             await river.seed()
-            yield Ground(river, history, Random(seed), seed)
+            ours = Ground(river, history, Random(seed), seed)
+            yield ours
+            if not ours.failed:
+                history.path.unlink()
     finally:
         history.close()
 

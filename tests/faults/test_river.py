@@ -16,7 +16,7 @@ from tests.faults.ground import Ground
 from tests.faults.ground import ground as prepared
 from tests.layouts import FAULTS
 
-_RATE: Final = 15.0
+_RATE: Final = 12.0
 _SEED: Final = int(os.environ.get("FAULTS_SEED", "0")) or int.from_bytes(os.urandom(4))
 
 
@@ -35,7 +35,7 @@ async def test_a_process_that_dies_at_any_crash_point_loses_and_doubles_nothing(
 
 @pytest.mark.timeout(600)
 async def test_services_killed_by_chance_lose_and_double_nothing(ground: Ground) -> None:
-    verdict = await struck(ground, [Blow("kills", 30)], rate=_RATE)
+    verdict = await struck(ground, [Blow("kills", 20)], rate=_RATE)
 
     assert verdict.faults == []
 

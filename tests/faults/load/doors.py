@@ -12,7 +12,7 @@ from tests.faults.history import Asked, History, Operation, Outcome
 from tests.flow.river import ADMINISTRATOR, WARD, River
 
 _SHORTEST_WAIT: Final = 0.1
-_LONGEST_WAIT: Final = 1.0
+_LONGEST_WAIT: Final = 4.0
 _TIMEOUT: Final = 10.0
 _EVERY_ROLE: Final = "desk,officer,specialist,leader"
 _PATHS: Final = {

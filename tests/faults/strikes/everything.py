@@ -18,7 +18,9 @@ _OTHERS: Final = (("forgery", 1_000), ("no_mail", 10))
 async def everything(ground: Ground, seconds: int) -> None:
     """Processes, servers and what lies on the topics, side by side, each by chance."""
     until = time.monotonic() + seconds
-    await asyncio.gather(*(_go_on(ground, row, until) for row in (_PROCESSES, _SERVERS, _OTHERS)))
+    async with asyncio.TaskGroup() as striking:
+        for row in (_PROCESSES, _SERVERS, _OTHERS):
+            striking.create_task(_go_on(ground, row, until))
     ground.tally.done["seconds of everything at once"] += seconds
 
 

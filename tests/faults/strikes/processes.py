@@ -16,7 +16,9 @@ _BEYOND_THE_SESSION: Final = 12.0
 async def kill(ground: Ground, times: int) -> None:
     """SIGKILL of services by chance, several at a time: so many in all."""
     left = [ground.chance.choice(SERVICES) for _ in range(times)]
-    await asyncio.gather(*(_kill_one(ground, service, left.count(service)) for service in SERVICES))
+    async with asyncio.TaskGroup() as striking:
+        for service in SERVICES:
+            striking.create_task(_kill_one(ground, service, left.count(service)))
 
 
 async def _kill_one(ground: Ground, service: str, times: int) -> None:
