@@ -139,7 +139,7 @@ class Bus:
             await broker.connect()
             options: Any = broker.config.broker_config
             options.builder = partial(Ear, **options.builder.keywords)
-            await broker.start()
+            await self._join()
         except (KafkaError, OSError) as error:
             await broker.stop()
             await self._client.close()
@@ -148,6 +148,14 @@ class Bus:
             asyncio.create_task(self._sweep(), name="sweep"),
             asyncio.create_task(self._watch(), name="watch"),
         ]
+
+    async def _join(self) -> None:
+        """Start all lanes at once. One after the other (as FastStream would), the first waits in its group's rebalance
+        for the second one's former self, which was killed: until its session has run out, 10 s."""
+        joining = [lane.subscriber.start() for lane in self._lanes]
+        for outcome in await asyncio.gather(*joining, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def stop(self) -> None:
         """Leave: the batch in flight is finished first. A static member keeps its partitions until it times out."""

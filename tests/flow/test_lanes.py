@@ -17,6 +17,7 @@ from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
 from shared import outbox
 from shared.bus import Bus, lanes
+from shared.bus.ear import Ear as Consumer
 from shared.bus.parked import DeadLetter, Done, Parked, dead_letters, parked_records, redrive, void
 from shared.envelope import Heard, Record, stored_headers
 from shared.events import INTAKE, Service, SupplementReceived
@@ -604,3 +605,21 @@ async def test_a_restart_with_everything_heard_shows_no_lag(servers: Servers, da
         await ear.is_through()
         assert ear.bus.heard == 0
         assert set(ear.bus.lag()) == {"intake.dossier", "routing.dossier"}
+
+
+async def test_the_lanes_of_a_process_join_their_group_together(
+    servers: Servers, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group waits for every member that it knows: one that joins only after the other would be waited for as dead."""
+    together, join = asyncio.Barrier(2), Consumer.start
+
+    async def when_the_other_does(consumer: Consumer) -> None:
+        await together.wait()
+        await join(consumer)
+
+    monkeypatch.setattr(Consumer, "start", when_the_other_does)
+    story = a_story(1)
+
+    async with listening_to(servers, database) as ear:
+        await publish(servers.kafka, copies([story]))
+        await ear.hears(story, 1)
