@@ -35,20 +35,20 @@ async def test_a_process_that_dies_at_any_crash_point_loses_and_doubles_nothing(
 
 @pytest.mark.timeout(600)
 async def test_services_killed_by_chance_lose_and_double_nothing(ground: Ground) -> None:
-    verdict = await struck(ground, [Blow("kills", 20)], rate=_RATE)
+    verdict = await struck(ground, [Blow("kills", 15)], rate=_RATE)
 
     assert verdict.faults == []
 
 
 @pytest.mark.timeout(600)
 async def test_without_a_broker_dossiers_come_in_and_nothing_is_lost(ground: Ground) -> None:
-    verdict = await struck(ground, [Blow("outage", 20), Blow("postgres_kills", 1), Blow("terminations", 3)], rate=_RATE)
+    verdict = await struck(ground, [Blow("outage", 15), Blow("postgres_kills", 1), Blow("terminations", 3)], rate=_RATE)
 
     assert verdict.faults == []
 
 
 @pytest.mark.timeout(600)
 async def test_what_arrives_doubled_disordered_and_forged_changes_nothing(ground: Ground) -> None:
-    verdict = await struck(ground, [Blow("disorder", 30_000), Blow("forgery", 10_000)], rate=_RATE)
+    verdict = await struck(ground, [Blow("disorder", 20_000), Blow("forgery", 5_000)], rate=_RATE)
 
     assert verdict.faults == []

@@ -6,7 +6,10 @@ import asyncio
 import time
 from typing import Final
 
+import asyncpg
+
 from deploy.launcher.layout import SERVICES
+from deploy.launcher.postgres import superuser_url
 from tests.faults.ground import Ground
 from tests.faults.strikes import Strike
 
@@ -30,9 +33,20 @@ async def kill(ground: Ground, times: int) -> None:
 async def terminate(ground: Ground, times: int) -> None:
     """pg_terminate_backend of every connection of a service: in the middle of transactions, relays' locks included."""
     for _ in range(times):
-        async with ground.river.store(ground.chance.choice(SERVICES)) as store:
-            ground.tally.done["backends terminated"] += await store.fetchval(_END_ALL)
+        service = ground.chance.choice(SERVICES)
+        ended = await _ended(superuser_url(ground.river.layout, service))
+        assert ended, f"{service} had no connection that could be ended"
+        ground.tally.done["backends terminated"] += ended
         await asyncio.sleep(0.2 + ground.chance.random())
+
+
+async def _ended(url: str) -> int:
+    superuser = await asyncpg.connect(url)
+    try:
+        count: int = await superuser.fetchval(_END_ALL)
+        return count
+    finally:
+        await superuser.close()
 
 
 STRIKES: Final = (
