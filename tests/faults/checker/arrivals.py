@@ -22,10 +22,9 @@ _STEPS: Final = (
 
 
 def _none_was_turned_away(evidence: Evidence, finding: Finding) -> None:
-    for load in evidence.loads:
-        finding.exercised += load.arrived
-        if load.dropped:
-            finding.broken.append(f"{load.dropped} of {load.arrived} arrivals found no room")
+    finding.exercised += evidence.arrived
+    if evidence.dropped:
+        finding.broken.append(f"{evidence.dropped} of {evidence.arrived} arrivals found no room")
 
 
 def _every_step_was_taken(evidence: Evidence, finding: Finding) -> None:

@@ -32,13 +32,12 @@ def _fired_and_never_early(evidence: Evidence, finding: Finding) -> None:
         for one in evidence.journals["routing"]
         if one.type in _TYPES.values() and one.payload["scope"] == "dossier"
     }
-    for load in evidence.loads:
-        for row in load.clocks_set:
-            rung = (row["dossier"], row["generation"], _TYPES[row["rung"]])
-            recorded = said.get(rung)
-            finding.holds(recorded is not None, f"{rung} fell due and was never said")
-            if recorded is not None:
-                finding.holds(recorded >= row["fires_at"], f"{rung} was said {row['fires_at'] - recorded} too early")
+    for one in evidence.clocks_set:
+        rung = (one.dossier, one.generation, _TYPES[one.rung])
+        recorded = said.get(rung)
+        finding.holds(recorded is not None, f"{rung} fell due and was never said")
+        if recorded is not None:
+            finding.holds(recorded >= one.fires_at, f"{rung} was said {one.fires_at - recorded} too early")
 
 
 INVARIANTS: Final = (

@@ -10,16 +10,14 @@ from datetime import datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any, Final
-
-import asyncpg
+from typing import Any, Final, Protocol
 
 from deploy.launcher.layout import SERVICES
 from shared.envelope import Heard, Record, decode
 from shared.events import TOPIC_OF, Service
 from tests.faults.ground import Ground, Tally
 from tests.faults.history import Operation, read
-from tests.faults.load import Load
+from tests.faults.load import ClockSet
 from tests.flow.rough import everything
 
 HEARS: Final = {
@@ -38,7 +36,12 @@ _TABLES: Final = {
 }
 _EVERYWHERE: Final = ("journal", "stream", "heard", "parked", "ever_parked", "dead_letter", "outbox")
 
-Row = asyncpg.Record
+
+class Row(Protocol):
+    """A row of a table, by the names of its columns."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """A column's value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,9 @@ class Evidence:
     """What was found. ``tables[service][table]`` are rows; journals come in the order of subject and version."""
 
     operations: list[Operation]
-    loads: list[Load]
+    arrived: int
+    dropped: int
+    clocks_set: list[ClockSet]
     tally: Tally
     tables: dict[str, dict[str, list[Row]]]
     journals: dict[str, list[Said]]
@@ -98,7 +103,9 @@ async def gathered(ground: Ground) -> Evidence:
     var = ground.river.layout.var
     return Evidence(
         operations=read(ground.history.path),
-        loads=ground.loads,
+        arrived=sum(load.arrived for load in ground.loads),
+        dropped=sum(load.dropped for load in ground.loads),
+        clocks_set=[one for load in ground.loads for one in load.clocks_set],
         tally=ground.tally,
         tables=tables,
         journals={service: _journal(service, tables[service]["journal"]) for service in SERVICES},
@@ -114,7 +121,7 @@ async def gathered(ground: Ground) -> Evidence:
 
 async def _tables(ground: Ground, service: str) -> dict[str, list[Row]]:
     async with ground.river.store(service) as store:
-        return {table: await store.fetch(f"TABLE {table}") for table in (*_TABLES[service], *_EVERYWHERE)}
+        return {table: list(await store.fetch(f"TABLE {table}")) for table in (*_TABLES[service], *_EVERYWHERE)}
 
 
 def _journal(service: str, rows: Iterable[Row]) -> list[Said]:

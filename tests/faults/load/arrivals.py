@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
 from typing import Final
 
@@ -35,6 +36,16 @@ RETURNING dossier, dossier_rung AS rung, dossier_generation AS generation, dossi
 """
 
 
+@dataclass(frozen=True, slots=True)
+class ClockSet:
+    """A rung of a dossier's own clock that was brought forward, in the database's time."""
+
+    dossier: str
+    rung: str
+    generation: int
+    fires_at: datetime
+
+
 @dataclass(slots=True)
 class Load:
     """Arrivals at ``rate`` a second. ``dropped``: those for whom there was no room; more than none spoils the run."""
@@ -46,7 +57,7 @@ class Load:
     town: Town = field(default_factory=Town)
     arrived: int = 0
     dropped: int = 0
-    clocks_set: list[asyncpg.Record] = field(default_factory=list)
+    clocks_set: list[ClockSet] = field(default_factory=list)
     _doors: Doors = field(init=False)
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -124,6 +135,7 @@ class Load:
             await asyncio.sleep(1)
             try:
                 async with self.river.store("routing") as store:
-                    self.clocks_set += await store.fetch(_SET_CLOCKS, sorted(self.town.sleeping))
+                    rows = await store.fetch(_SET_CLOCKS, sorted(self.town.sleeping))
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                 continue  # the database is being treated badly: time stands still meanwhile
+            self.clocks_set += [ClockSet(**row) for row in rows]
