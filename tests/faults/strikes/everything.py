@@ -12,7 +12,7 @@ from tests.faults.strikes import Strike, strikes
 _PROCESSES: Final = (("kills", 6), ("restarts", 1), ("suspensions", 1), ("crash_points", 1))
 _SERVERS: Final = (("postgres_kills", 1), ("terminations", 5), ("kafka_kills", 1), ("forgery", 1_000))
 _MAIL: Final = (("no_mail", 10), ("silent_mail", 8))
-"""Of each row one strike at a time; rows strike side by side. A forger needs a broker, and does not strike beside its end."""
+"""Of each row one strike at a time; rows strike side by side. A forger needs a broker: his row is the broker's."""
 
 
 async def everything(ground: Ground, seconds: int) -> None:
