@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from deploy.launcher import process
+from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import REPOSITORY, SERVICES, Layout
 from tests.faults.history import History
 from tests.faults.load import Load, Town
@@ -24,6 +26,8 @@ KEPT: Final = REPOSITORY / "var" / "faults" / "history"
 
 _LAST_ANSWER: Final = 120.0
 """Seconds after the last arrival within which everybody has to be told."""
+
+_READY_WITHIN: Final = 120.0
 
 _SMTP_TIMEOUT: Final = "4"
 """Seconds. A killed sender's claim runs out after half as much again; nobody wants to wait half a minute for that."""
@@ -92,6 +96,8 @@ class Ground:
             await asyncio.wait_for(running, _LAST_ANSWER)
         finally:
             running.cancel()
+            load.break_off()
+            await asyncio.gather(running, return_exceptions=True)
             await load.close()
         await self.quiet()
 
@@ -135,9 +141,20 @@ class Ground:
         return reasons
 
     async def started(self, service: str, what: str) -> None:
-        """Start a service that was ended, and wait until it is ready."""
+        """Start a service that was ended, and wait until it is ready.
+
+        As the supervisor does, it is started again when it ends before that, because its database is not there yet.
+        """
         began = time.monotonic()
-        await self.river.start(service)
+        while True:
+            try:
+                await self.river.start(service)
+            except LaunchError:
+                if time.monotonic() - began > _READY_WITHIN:
+                    raise
+                self.tally.done["ended before it was ready"] += 1
+            else:
+                break
         self.tally.took(what, time.monotonic() - began)
 
     async def killed(self, service: str) -> None:
@@ -160,12 +177,13 @@ class Ground:
         command = (whole.command[0], "-m", "tests.faults.process", service)
         return replace(whole, command=command, environment={**whole.environment, **given})
 
-    async def dies(self, service: str, *, seconds: float = 120) -> None:
-        """Wait until a process ends by itself, at its crash point."""
+    async def dies(self, service: str, *, seconds: float = 120) -> bool:
+        """Wait until a process ends by itself; whether it was at its crash point that it did."""
         running: process.Running = self.river.running[service]
         await until(lambda: not running.is_alive(), f"{service} comes to its crash point", seconds=seconds)
         await running.kill()
         self.ended(service)
+        return running.exit_code() == -signal.SIGKILL
 
     def forged_subject(self) -> str:
         """A subject of which no service ever speaks."""

@@ -82,6 +82,11 @@ class Load:
             task.add_done_callback(self._under_way.discard)
         await asyncio.gather(clocks, *self._under_way)
 
+    def break_off(self) -> None:
+        """Nobody waits any longer: the run has failed."""
+        for task in self._under_way:
+            task.cancel()
+
     async def close(self) -> None:
         """No more connections."""
         await self._doors.client.aclose()

@@ -36,8 +36,10 @@ async def _crash(ground: Ground, service: str, points: list[str]) -> None:
     await ground.river.running[service].stop()
     ground.ended(service)
     for point in points:
-        ground.set_off(service, CRASH_AT=f"{point}:{ground.chance.randint(1, _LATEST_PASS)}")
-        await ground.dies(service)
+        crashed = False
+        while not crashed:  # it may also end because its database is not there yet
+            ground.set_off(service, CRASH_AT=f"{point}:{ground.chance.randint(1, _LATEST_PASS)}")
+            crashed = await ground.dies(service)
         ground.tally.done[f"crashed at {point}"] += 1
     await ground.started(service, f"{service} ready after SIGKILL")
 
