@@ -21,9 +21,10 @@ from services.routing.values import Timer
 from shared import journal
 from shared.bus import Hearer, Waiting, hear_batch
 from shared.envelope import Heard, Record, decode
-from shared.events import DossierReceived, Service
+from shared.events import DossierReceived
 from shared.journal import Stream
 from shared.store import Transaction, connect
+from shared.topics import Service
 from tests.handlers.intake import Intake
 from tests.handlers.routing import Routing
 from tests.telling import Story, record_of

@@ -9,8 +9,8 @@ import pytest
 
 from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
-from shared.events import INTAKE
 from shared.store import Database
+from shared.topics import INTAKE
 from tests.flow.rough import a_process, is_committed, make_anew, publish, rough_servers
 from tests.layouts import ROUGH
 from tests.listening import emptied, listening

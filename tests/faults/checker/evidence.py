@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from deploy.launcher.layout import SERVICES
 from shared.envelope import Heard, Record, decode
-from shared.events import TOPIC_OF, Service
+from shared.topics import TOPIC_OF, Service
 from tests.faults.ground import Ground, Tally
 from tests.faults.history import Operation, read
 from tests.faults.load import ClockSet

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from shared.events import TOPIC_OF
+from shared.topics import TOPIC_OF
 from tests.faults.checker import Evidence, Finding, Invariant
 from tests.faults.checker.evidence import HEARS
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from shared.events import TOPIC_OF, Topic
+from shared.topics import TOPIC_OF, Topic
 from tests.faults.ground import Ground
 from tests.faults.strikes import Strike
 

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 
-from shared.events import TOPIC_OF, DossierWithdrawn, NoticeSent, Service
+from shared.events import DossierWithdrawn, NoticeSent
 from shared.journal import shard_of
+from shared.topics import TOPIC_OF, Service
 from tests.faults.ground import Ground
 from tests.faults.strikes import Strike
 from tests.telling import Story, record_of
