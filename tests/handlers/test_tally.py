@@ -22,7 +22,7 @@ from shared.bus.tally.rules import BUCKETS, bucket_of
 from shared.bus.tally.states import StateAsker
 from shared.bus.tally.telling import Teller
 from shared.bus.tally.wire import Asked, Lack, Message, Said, Tallied
-from shared.envelope import Heard, Record, headers_of
+from shared.envelope import Record, headers_of
 from shared.events import SupplementReceived
 from shared.journal import Saying, shard_of
 from shared.outbox import Relay, relay
@@ -231,8 +231,20 @@ async def test_what_the_hearer_heard_since_the_tally_is_no_difference(between: B
     assert await between.beat() == []
 
 
-def _some_fail(error: Exception, version: int) -> Callable[[Heard], Exception | None]:
-    return lambda heard: error if heard.version == version else None
+async def test_a_tally_that_is_read_late_while_its_buckets_move_is_no_difference(between: Between) -> None:
+    """Beat after beat, something is heard between the speaker's count and the hearer's."""
+    subjects = some(30)
+    await between.speak(*subjects)
+    await between.carry()
+    await between.forget_lately()
+
+    for _ in range(8):
+        between.now += _EVERY
+        told = await between.teller.look(between.now)
+        await between.speak(*subjects[:20])
+        await between.carry()
+        between._tell(told)
+        assert await between._look() == []
 
 
 async def test_parked_dead_and_voided_versions_are_no_difference(between: Between) -> None:

@@ -33,10 +33,9 @@ _MOST_LACKING: Final = 20_000
 _AT_A_TIME: Final = 2_000
 _IN_A_MESSAGE: Final = 500
 _PLACES_IN_A_MESSAGE: Final = 50
-# A bucket that merely differs may have been heard on since it was counted. It is told of twice in a row; one in which
-# something moved meanwhile is told of by its heads, and as a bucket again not before the third beat.
+# A bucket that merely differs may have been heard on since it was counted. Then the next beat tells of it as moving;
+# one that is told of twice, and did not move in between, differs for certain.
 _SURE_AFTER: Final = 2
-_IN_A_ROW: Final = 2.5
 _ALARM_AFTER: Final = 5
 
 
@@ -132,6 +131,16 @@ class Asker:
         for bucket in message.buckets:
             heap = self._heaps[message.source, rules.shard_of_bucket(bucket.number)]
             heap.fresh_buckets[Place(message.low, message.high, bucket.number)] = bucket
+        for number in message.moving:
+            self._forget(message.source, Place(message.low, message.high, number))
+
+    def _forget(self, source: Service, place: Place) -> None:
+        """Something moves in a bucket: what was told of it as a whole is old."""
+        heap = self._heaps[source, rules.shard_of_bucket(place.number)]
+        heap.fresh_buckets.pop(place, None)
+        heap.buckets.pop(place, None)
+        if (source, place) in self._differing:
+            self._differing[source, place].seen = 0
 
     def doubt(self, shards: Iterable[Shard]) -> None:
         """Records of shards went away: their speaker is asked to tally all of them now."""
@@ -262,8 +271,7 @@ class Asker:
             self._overflown.add((source, rules.shard_of_bucket(place.number)))
             return False
         one = self._differing.setdefault((source, place), _Differing())
-        in_a_row = now - one.last_seen < _IN_A_ROW * self.every
-        one.seen, one.last_seen = one.seen + 1 if in_a_row else 1, now
+        one.seen, one.last_seen = one.seen + 1, now
         if (stands is not Standing.BEHIND and one.seen < _SURE_AFTER) or now < one.following:
             return False
         one.asked += 1

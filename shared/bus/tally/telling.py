@@ -157,7 +157,7 @@ class Teller:
             for number in range(rules.BUCKETS)
             if rules.shard_of_bucket(number) in shards and number not in moving
         )
-        return [Tallied(self.service, recorded, low, high, buckets), *self._said(heads)]
+        return [Tallied(self.service, recorded, low, high, buckets, tuple(sorted(moving))), *self._said(heads)]
 
     async def _doubted_ranges(self) -> list[Message]:
         """One range more of the shards whose records went away under a hearer, until all of theirs are told."""

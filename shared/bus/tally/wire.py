@@ -67,7 +67,8 @@ class Said(Struct, frozen=True, tag=True):
 class Tallied(Struct, frozen=True, tag=True):
     """A speaker's word: so much was said and acknowledged, by bucket, of a range of subjects.
 
-    ``recorded``: the instant by the speaker's database. A bucket that is not named is not spoken of.
+    ``recorded``: the instant by the speaker's database. In the buckets of ``moving`` something was sent lately: what
+    was told of them is old, and their heads are said instead.
     """
 
     source: Service
@@ -75,6 +76,7 @@ class Tallied(Struct, frozen=True, tag=True):
     low: str
     high: str | None
     buckets: tuple[Bucket, ...]
+    moving: tuple[int, ...] = ()
 
 
 class Asked(Struct, frozen=True, tag=True):
@@ -135,7 +137,12 @@ def _is_sound(message: Message) -> bool:
         return all(_is_head(one) for one in message.heads) and _is_text(message.topic or "")
     if isinstance(message, Tallied):
         buckets = all(one.number >= 0 and bool(_SPELLING.fullmatch(one.digest)) for one in message.buckets)
-        return buckets and _is_text(message.low) and _is_text(message.high or "")
+        return (
+            buckets
+            and all(number >= 0 for number in message.moving)
+            and _is_text(message.low)
+            and _is_text(message.high or "")
+        )
     return (
         all(_is_text(one.low) and _is_text(one.high or "") and one.number >= 0 for one in message.places)
         and all(_is_head(one) for one in message.heard)
