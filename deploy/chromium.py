@@ -11,9 +11,14 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 PACKAGES = ("chromium", "fonts-noto-core")
 
 
+def found() -> str | None:
+    """Where a Chromium is: what CHROMIUM names, else what the PATH has."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
 def main() -> int:
     """0 when a Chromium is there or was installed, 1 with a sentence when it must be installed by hand."""
-    if any(shutil.which(name) for name in NAMES):
+    if found() is not None:
         return 0
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         return _say(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import shutil
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -20,7 +19,7 @@ import httpx
 from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright
 
-from deploy.chromium import NAMES
+from deploy import chromium
 from deploy.launcher import state
 from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import REPOSITORY
@@ -64,10 +63,10 @@ async def take(door: str) -> dict[str, bytes]:
     Raises LaunchError with one sentence.
     """
     stream = await _stream(door)
-    chromium = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if chromium is None:
+    executable = chromium.found()
+    if executable is None:
         raise LaunchError("There is no Chromium: `make screenshots` installs it where it can, CHROMIUM names one.")
-    async with _browser(chromium) as browser:
+    async with _browser(executable) as browser:
         return {one.name: smaller(await _seen(browser, door, one, stream)) for one in PICTURES}
 
 
@@ -99,9 +98,9 @@ async def _stream(door: str) -> str:
 
 
 @asynccontextmanager
-async def _browser(chromium: str) -> AsyncIterator[Browser]:
+async def _browser(executable: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
         try:
             yield browser
         finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -10,6 +12,10 @@ from deploy.launcher.layout import Layout
 from deploy.launcher.servers import Servers, start_servers
 from shared.topics import CONTROL, TOPICS
 from tests.layouts import SHARED
+
+# Who is started in the background by a shell ignores Ctrl-C, and so would every process that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

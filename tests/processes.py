@@ -1,6 +1,8 @@
 """For tests of whole processes: ports nobody uses, processes that are ended again, and waiting for something."""
 
 import asyncio
+import contextlib
+import itertools
 import os
 import socket
 import sys
@@ -8,15 +10,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+# Below what kernels give to connections that go out, so that none of those takes it before it is listened on; and each
+# only once: asked for three at a time, the kernel has given one number twice.
+_PORTS: Final = range(24_000, 32_000)
+_next: Final = itertools.count(os.getpid())
+
+
 def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback that nobody listens on now, and that was not given before."""
+    for nth in itertools.islice(_next, len(_PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port := _PORTS[nth % len(_PORTS)]))
+            return port
+    raise AssertionError("no port of the loopback is free")
 
 
 async def until(holds: Callable[[], bool | Awaitable[bool]], what: str, *, seconds: float = 20) -> None:

@@ -68,7 +68,13 @@ async def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description="How close to the limit the river runs.")
-    parser.add_argument("figures", nargs="*", choices=[[], *FIGURES], help="which; all when none is named")
+    parser.add_argument(
+        "figures",
+        nargs="*",
+        metavar="FIGURE",
+        choices=[[], *FIGURES],
+        help=f"of {', '.join(FIGURES)}; all when none is named",
+    )
     parser.add_argument("--runs", type=int, default=5, help="interleaved runs of each side")
     parser.add_argument("--record", action="store_true", help="keep the tables in docs/evidence")
     return parser.parse_args()
@@ -76,6 +82,8 @@ def _arguments() -> argparse.Namespace:
 
 async def _take(console: Console, servers: Servers, figure: Figure, wanted: int) -> Sides:
     runs: dict[str, list[Run]] = defaultdict(list)
+    if figure.begin is not None:
+        await figure.begin(servers)
     for number in range(figure.runs or wanted):
         for side in figure.sides:
             run = await figure.run(servers, side)

@@ -6,25 +6,23 @@ way (FastAPI and SQLAlchemy) checks the same form and writes rows of the same co
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
+import httpx
 
-from deploy.launcher.layout import REPOSITORY
 from deploy.launcher.servers import Servers
 from shared.calendar import to_data
 from shared.seal import make_keys
 from tests.bench.events import PROCEDURE, office
 from tests.bench.figure import Aim, Figure, Run
-from tests.bench.machine import seconds_of
+from tests.bench.machine import said_by, seconds_of
 from tests.bench.raw_doors import WRITTEN
 from tests.layouts import BENCH
-from tests.processes import free_port, running
+from tests.processes import free_port, running, until
 
 _COUNT: Final = int(os.environ.get("BENCH_DOSSIERS", "6000"))
 _FEW: Final = max(500, _COUNT // 6)
@@ -34,18 +32,15 @@ _TABLES: Final = ("dossier", "citizen", "stream", "journal", "snapshot", "outbox
 
 
 async def run(servers: Servers, side: str) -> Run:
-    """One side, once, on empty tables."""
+    """One side, once, on empty tables. What the raw sides write is what intake wrote at twenty desks just before."""
     owner = await asyncpg.connect(servers.databases.owner["intake"])
     try:
         await _prepare(owner)
         if side in {"ours", "hot"}:
             run = await _ours(servers, owner, _UNITS[:1] if side == "hot" else _UNITS)
-            await _capture(owner)
+            if side == "ours":
+                await _capture(owner)
             return run
-        if not await owner.fetchval("SELECT count(*) FROM pg_tables WHERE tablename = 'bench_dossier'"):
-            await _ours(servers, owner, _UNITS)
-            await _capture(owner)
-            await _prepare(owner)
         return await (_usual if side == "usual" else _raw)(servers, owner, side)
     finally:
         await owner.close()
@@ -81,7 +76,16 @@ async def _ours(servers: Servers, owner: asyncpg.Connection[asyncpg.Record], uni
         "TRACES_SAMPLED": "0.01",
         "LOG_LEVEL": "WARNING",
     }
-    async with running("services.intake", environment, port) as service:
+    async with running("services.intake", environment, port) as service, httpx.AsyncClient() as client:
+        status = f"http://127.0.0.1:{port}/intake/operations/status"
+
+        async def has_heard_all() -> bool:
+            """What other figures left on the topics is none of this one's work."""
+            lag: dict[str, int] = (await client.get(status)).json()["lag"]
+            return bool(lag) and not any(lag.values())
+
+        await until(has_heard_all, "intake has heard what lay on its topics", seconds=120)
+        await owner.execute("TRUNCATE stream, parked")
         return await _asked(servers, owner, service.pid, port, units, _COUNT)
 
 
@@ -126,7 +130,7 @@ async def _hand_in(port: int, units: Sequence[str], count: int) -> dict[str, flo
         "components": ["to_khai", "giay_chung_sinh"],
     }
     given = {"port": port, "connections": _CONNECTIONS, "count": count, "units": units, "body": body}
-    told = await _process("tests.bench.clients", json.dumps(given), {})
+    told = await said_by("tests.bench.clients", json.dumps(given))
     said: dict[str, float] = json.loads(told)
     return said
 
@@ -136,26 +140,12 @@ async def _raw(servers: Servers, owner: asyncpg.Connection[asyncpg.Record], side
     postgres = servers.running["postgres"].entry.pid
     before = seconds_of(postgres)
     environment = {"DATABASE": servers.databases.login["intake"]}
-    said = json.loads(await _process("tests.bench.raw_doors", json.dumps({"side": side, "count": count}), environment))
+    said = json.loads(
+        await said_by("tests.bench.raw_doors", json.dumps({"side": side, "count": count}), environment=environment)
+    )
     used = seconds_of(postgres) - before
     assert await owner.fetchval("SELECT count(*) FROM dossier") == count, "not all was written"
     return Run(count / said["seconds"], said["python"] / count * 1e6, used / count * 1e6, await _rows(owner))
-
-
-async def _process(module: str, given: str, environment: Mapping[str, str]) -> str:
-    """What a module prints that is given something on its command line."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        given,
-        cwd=REPOSITORY,
-        env={**os.environ, **environment},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == 0, f"{module} ended with status {process.returncode}"
-    return said.decode()
 
 
 async def _capture(owner: asyncpg.Connection[asyncpg.Record]) -> None:
@@ -181,9 +171,9 @@ FIGURE: Final = Figure(
     title=f"Dossiers accepted by intake over HTTP, {_CONNECTIONS} connections ({_COUNT:,}; {_FEW:,} the alternatives)",
     things="dossiers",
     sides={
-        "limit": "limit: the same rows by COPY in micro-batches, no HTTP",
         "ours": "intake, twenty desks",
         "hot": "intake, one hot desk",
+        "limit": "limit: the same rows by COPY in micro-batches, no HTTP",
         "several": "raw asyncpg, a transaction of several statements each",
         "single": "raw asyncpg, one statement each",
         "usual": "FastAPI + SQLAlchemy",

@@ -69,7 +69,7 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """``sides``: what each is called in the table, in the order in which they run; the first is the limit.
+    """``sides``: what each is called in the table, in the order in which they run; ``limit`` and ``alternative`` name two.
 
     ``run`` takes a side's name and lets it run once, on empty tables. ``runs``: how often, where that is not the
     reader's wish, because one run takes minutes.
@@ -84,6 +84,8 @@ class Figure:
     limit: str | None = None
     alternative: str | None = None
     runs: int | None = None
+    begin: Callable[[Servers], Awaitable[None]] | None = None
+    """Is awaited once before the first run: what other figures left behind is none of this one's work."""
 
 
 def _median(figures: Sequence[float | None]) -> float | None:
@@ -121,16 +123,8 @@ def _micros(used: float | None) -> str:
 
 
 def columns_of(figure: Figure) -> list[str]:
-    """The head of the table that `rows_of` fills."""
-    one = figure.things.removesuffix("s")
-    return [
-        "side",
-        f"{figure.things}/s",
-        "of the limit",
-        "× alternative",
-        f"µs Python a {one}",
-        f"µs PostgreSQL a {one}",
-    ]
+    """The head of the table that `rows_of` fills; µs are for one thing."""
+    return ["side", f"{figure.things}/s", "of the limit", "× alternative", "µs Python", "µs PostgreSQL"]
 
 
 def besides_of(figure: Figure, sides: Sides) -> list[str]:
@@ -138,7 +132,7 @@ def besides_of(figure: Figure, sides: Sides) -> list[str]:
     lines = []
     for name, words in figure.sides.items():
         more = [f"{what} {value:,.2f}" for what, value in sides[name].more.items()]
-        rows = [f"rows a {figure.things.removesuffix('s')}: {sides[name].rows}"] if sides[name].rows else []
+        rows = [f"rows for each: {sides[name].rows}"] if sides[name].rows else []
         if more or rows:
             lines.append(f"{words}: {'; '.join([*more, *rows])}")
     return lines

@@ -9,11 +9,10 @@ import asyncpg
 
 from deploy.launcher.servers import Servers
 from tests.bench.figure import Aim, Figure, Run, Sides
-from tests.bench.hearing import prepare, run_side
+from tests.bench.hearing import begin, prepare, run_side
 
-_MARKS: Final = tuple(
-    mark for mark in (10_000, 100_000, 1_000_000) if mark <= int(os.environ.get("BENCH_BACKLOG", "1000000"))
-)
+_BACKLOG: Final = max(100_000, int(os.environ.get("BENCH_BACKLOG", "1000000")))
+_MARKS: Final = tuple(mark for mark in (10_000, 100_000, 1_000_000) if mark <= _BACKLOG)
 
 
 async def run(servers: Servers, side: str) -> Run:
@@ -41,6 +40,7 @@ FIGURE: Final = Figure(
     things="events",
     sides={"growing": "routing, two lanes"},
     run=run,
+    begin=begin,
     runs=1,
     aims=(
         Aim(f"time an event, from {_MARKS[0]:,} to {_MARKS[-1]:,}", 1.35, _grows, at_most=True),

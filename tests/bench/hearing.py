@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import sys
 from typing import Any, Final
 
 import asyncpg
 
-from deploy.launcher.layout import REPOSITORY
 from deploy.launcher.servers import Servers
 from shared.calendar import to_data
-from shared.topics import INTAKE, Topic
-from tests.bench.events import PROCEDURE, UNIT, office, produce
+from shared.topics import INTAKE, Service, Topic
+from tests.bench.events import PROCEDURE, UNIT, office, pass_over, produce
 from tests.bench.figure import Aim, Figure, Run
-from tests.bench.machine import seconds_of
+from tests.bench.machine import said_by, seconds_of
 from tests.bench.sides import ALTERNATIVE_TOPIC, LIMIT_TOPIC
 
 TOPICS: Final = (Topic(LIMIT_TOPIC), Topic(ALTERNATIVE_TOPIC))
@@ -45,6 +42,11 @@ async def prepare(owner: asyncpg.Connection[asyncpg.Record]) -> None:
     await owner.execute("VACUUM ANALYZE")
 
 
+async def begin(servers: Servers) -> None:
+    """Intake's door, if it was measured before, has announced dossiers that routing is not to hear here."""
+    await pass_over(servers.kafka, Service.ROUTING.value)
+
+
 async def run(servers: Servers, side: str) -> Run:
     """One side, once: the events lie there before it starts, and its start is not measured."""
     owner = await asyncpg.connect(servers.databases.owner["routing"])
@@ -70,16 +72,8 @@ async def run_side(servers: Servers, side: str, count: int) -> dict[str, Any]:
     arguments = [side, str(count), json.dumps({where.partition: offset for where, offset in begins.items()})]
     postgres = servers.running["postgres"].entry.pid
     before = seconds_of(postgres)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.bench.sides",
-        *arguments,
-        cwd=REPOSITORY,
-        env={**os.environ, "KAFKA": servers.kafka, "DATABASE": servers.databases.login["routing"]},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    told, _ = await process.communicate()
+    environment = {"KAFKA": servers.kafka, "DATABASE": servers.databases.login["routing"]}
+    told = await said_by("tests.bench.sides", *arguments, environment=environment)
     said: dict[str, Any] = json.loads(told.splitlines()[-1])
     return {"postgres": seconds_of(postgres) - before, **said}
 
@@ -104,6 +98,7 @@ FIGURE: Final = Figure(
         "alternative": "FastStream handler per message",
     },
     run=run,
+    begin=begin,
     limit="limit",
     alternative="alternative",
     aims=(

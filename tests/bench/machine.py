@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import platform
 import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -38,6 +42,23 @@ def commit() -> str:
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     return done.stdout.strip()
+
+
+async def said_by(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+    """What a side prints in a process of its own; what it complains of goes to our own stderr."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        cwd=REPOSITORY,
+        env={**os.environ, **(environment or {})},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate()
+    if process.returncode != 0:
+        raise SystemExit(f"{module} ended with status {process.returncode}: there is no figure.")
+    return said.decode()
 
 
 def seconds_of(pid: int) -> float:

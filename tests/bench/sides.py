@@ -82,6 +82,8 @@ async def _sent(database: Database) -> None:
 
 def _scaled(seconds: float, used: float, count: int, first: int) -> dict[str, float]:
     """Both as if all had been measured: the first ones, which were in flight with the start, were not."""
+    if first >= count:
+        raise SystemExit("One batch held all events, so that nothing was measured: take more (BENCH_EVENTS).")
     return {"seconds": seconds * count / (count - first), "python": used * count / (count - first)}
 
 

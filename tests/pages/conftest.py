@@ -1,13 +1,14 @@
 """A real browser, headless, at the widths of a desk and of a telephone."""
 
 import os
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, async_playwright
+
+from deploy import chromium
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "var" / "screenshots"
 DESK = 1280
@@ -21,14 +22,14 @@ PageAt = Callable[..., Awaitable[Page]]
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Chromium. Without it these tests are skipped, save in CI, which installs it."""
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
+    executable = chromium.found()
+    if executable is None:
         if os.environ.get("CI") == "true":
             pytest.fail("no chromium on the PATH: apt-get install chromium fonts-noto-core")
         pytest.skip("no chromium on the PATH: apt-get install chromium fonts-noto-core")
     async with async_playwright() as playwright:
         one = await playwright.chromium.launch(
-            executable_path=chromium,
+            executable_path=executable,
             args=[
                 "--no-sandbox",
                 "--disable-gpu",
