@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
+from deploy.launcher.layout import REPOSITORY
 from deploy.launcher.postgres import Databases
 from services.reporting import handlers
 from services.reporting.rules.counting import picture_of
@@ -32,7 +33,7 @@ from shared.events import (
     SupplementRequested,
     WithdrawalRequested,
 )
-from shared.store import Database
+from shared.store import Database, Queries
 from shared.topics import Service
 from tests.stores import store
 from tests.telling import COMMUNE, MORNING, TOWN, Story, a_calendar, a_procedure, a_unit, records_of
@@ -318,6 +319,20 @@ async def test_a_list_is_shown_page_by_page_the_most_urgent_first(reporting: Rep
     dues = [one.due for page in pages for one in page.dossiers]
     assert dues == sorted(due for due in dues if due)
     assert [(page.total, len(page.dossiers)) for page in pages] == [(25, 10), (25, 10), (25, 5)]
+
+
+@pytest.mark.parametrize("origin", [None, "replay 2019"])
+async def test_a_page_of_a_list_is_read_in_its_order_and_not_sorted(reporting: Reporting, origin: str | None) -> None:
+    """However many there are: where sorting is the last resort, the plan finds the order in an index."""
+    query = Queries(REPOSITORY / "services/reporting/sql")["found_dossiers"]
+    nothing_else = (None, None, None, None, None, None, False, MORNING, None, None, None, 30, None, None, None)
+    async with reporting.database.transaction() as tx:
+        await tx.execute("SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off")
+
+        plan = "\n".join(row[0] for row in await tx.fetch(f"EXPLAIN {query}", origin, *nothing_else))
+
+    assert ("dossier_now_urgent" if origin is None else "dossier_now_origin_urgent") in plan
+    assert "Sort" not in plan
 
 
 async def test_names_are_those_of_the_highest_version(reporting: Reporting) -> None:

@@ -231,7 +231,7 @@ SELECT now.dossier, now.code, now.procedure, procedure.name AS procedure_name, n
   FROM dossier_now AS now
   LEFT JOIN procedure ON procedure.code = now.procedure
   LEFT JOIN calendar ON calendar.code = now.calendar
- WHERE now.origin IS NOT DISTINCT FROM $1
+ WHERE (now.origin = $1 OR ($1::text IS NULL AND now.origin IS NULL))
    AND ($4::smallint IS NULL OR now.status = $4)
    AND (((now.runs IS NULL OR now.ended IS NOT NULL OR ($2::text IS NULL AND $3::text IS NULL))
          AND ($2::text IS NULL OR coalesce(now.unit, now.receiving_unit) = $2)
@@ -264,7 +264,7 @@ SELECT now.dossier, now.code, now.procedure, procedure.name AS procedure_name, n
 -- How many there are in all.   $1 origin or NULL (live), $2 unit, $3 stage ('' for in none yet), $4 status, $5 standing, $6 whether the promise was broken, $7 beginning of the code, $8 whether only of those finished today, $9 now, $10 received on a day, $11 ended on a day, $12 ended since a day; NULL: any
 SELECT count(*)::int
   FROM dossier_now AS now LEFT JOIN calendar ON calendar.code = now.calendar
- WHERE now.origin IS NOT DISTINCT FROM $1
+ WHERE (now.origin = $1 OR ($1::text IS NULL AND now.origin IS NULL))
    AND ($4::smallint IS NULL OR now.status = $4)
    AND (((now.runs IS NULL OR now.ended IS NOT NULL OR ($2::text IS NULL AND $3::text IS NULL))
          AND ($2::text IS NULL OR coalesce(now.unit, now.receiving_unit) = $2)
