@@ -142,7 +142,10 @@ async def add_notices(tx: Transaction, ordered: Sequence[Dossier]) -> None:
 
 
 async def take_due_notices(tx: Transaction, count: int, lease: timedelta) -> list[Claimed]:
-    """Claim notices that are due and begin an attempt of each, in one transaction; with what is needed to send them."""
+    """Claim notices that are due and begin an attempt of each, in one transaction; with what is needed to send them.
+
+    A first claim holds for ``lease``, each further one of the same notice twice as long as the one before.
+    """
     rows = await tx.fetch(_sql["take_due_notices"], count, lease)
     if not rows:
         return []

@@ -503,6 +503,22 @@ async def test_what_a_killed_sender_had_in_hand_is_sent_again_under_the_same_id_
     }
 
 
+async def test_each_time_that_a_sender_dies_its_notice_is_kept_for_twice_as_long(notification: Notification) -> None:
+    """Eight ends within a minute must not use up what is meant for half a day, nor send a letter eight times."""
+    await notification.a_dossier()
+    kept: list[int] = []
+    for _ in range(4):
+        await notification.claims(lease=timedelta(minutes=1))
+        kept.append(
+            await notification.database.pool.fetchval(
+                "SELECT round(extract(epoch FROM claimed_until - (SELECT max(started) FROM attempt)) / 60) FROM notice"
+            )
+        )
+        await notification.database.pool.execute("UPDATE notice SET claimed_until = clock_timestamp()")
+
+    assert kept == [1, 2, 4, 8]
+
+
 async def test_a_notice_in_hand_is_not_taken_by_somebody_else(notification: Notification) -> None:
     await notification.a_dossier()
     await notification.claims(lease=timedelta(minutes=1))

@@ -56,7 +56,7 @@ SELECT given.id, given.dossier, given.source, given.version, given.template, giv
 ON CONFLICT (source, dossier, version, channel) DO NOTHING;
 
 -- name: take_due_notices
--- Takes due notices for a while, of each dossier the earliest unsent one.   $1 how many, $2 for how long
+-- Takes due notices for a while, of each dossier the earliest unsent one. Each time that one is taken it is taken for twice as long: a process that is killed again and again neither sends a letter as often nor uses its attempts up within minutes.   $1 how many, $2 for how long the first time
 WITH due AS (
     SELECT notice.id FROM notice
      WHERE notice.state IN ('waiting', 'sending') AND notice.due_at <= clock_timestamp()
@@ -67,7 +67,8 @@ WITH due AS (
      ORDER BY notice.due_at, notice.number
      LIMIT $1
        FOR UPDATE SKIP LOCKED)
-UPDATE notice SET state = 'sending', attempts = attempts + 1, claimed_until = clock_timestamp() + $2::interval
+UPDATE notice SET state = 'sending', attempts = attempts + 1,
+       claimed_until = clock_timestamp() + $2::interval * 2 ^ attempts
   FROM due WHERE notice.id = due.id
 RETURNING notice.id, notice.dossier, notice.source, notice.version, notice.template, notice.parameters, notice.written,
           notice.traceparent, notice.attempts;
