@@ -140,7 +140,8 @@ async def serve(app: FastAPI, running: Running, *, host: str, port: int) -> None
         server.should_exit = True
         failed = [one for one in ended if one is not stopping]
         for one in failed:
-            log.critical("loop_ended", extra={"loop": one.get_name()}, exc_info=one.exception())
+            why = one.exception() if not one.cancelled() else None
+            log.critical("loop_ended", extra={"loop": one.get_name()}, exc_info=why)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GRACE):
                 await running.bus.stop()

@@ -33,7 +33,7 @@ _GRACE: Final = 8.0
 class Sender:
     """Sends due notices: claims them in a short transaction, sends them with no connection held, records the outcome.
 
-    ``lease``: for how long the first claim of a notice holds, longer than one sending may take; each further claim holds
+    ``lease``: for how long the first claim of a notice holds, longer than one sending may take; each further one holds
     twice as long as the one before. ``reachable``: whether the provider took something at the last try; None before the
     first.
     """

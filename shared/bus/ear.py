@@ -11,9 +11,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, IllegalStateError, KafkaError
 
+from shared.parting import parted
+
 log = logging.getLogger(__name__)
 
 _LONGEST_LOOK_MS = 300
+_LONGEST_FAREWELL = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Ear:
 
     async def stop(self) -> None:
         """Leave without a word: a static member keeps its place until it times out."""
-        await self._consumer.stop()
+        await parted(self._consumer.stop(), within=_LONGEST_FAREWELL)
 
     def assignment(self) -> frozenset[TopicPartition]:
         """The partitions that are ours now."""

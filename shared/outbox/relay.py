@@ -23,6 +23,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from shared import telemetry
 from shared.envelope import Cause, Envelope, headers_of
 from shared.outbox.said import rank
+from shared.parting import parted
 from shared.store import Queries, connect, is_transient
 from shared.topics import PARTITIONS, TOPIC_OF, TOPICS, Service
 
@@ -106,8 +107,7 @@ class Relay:
                 await producer.start()
                 await self._carry(connection, producer)
             finally:
-                with contextlib.suppress(KafkaError, TimeoutError):
-                    await asyncio.wait_for(producer.stop(), _LONGEST_FAREWELL)
+                await parted(producer.stop(), within=_LONGEST_FAREWELL)
         finally:
             connection.terminate()
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, Final
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from shared.journal import shard_of
 from shared.topics import CONTACT, INTAKE
 from tests.canary import find
-from tests.flow.river import WARD, WARD_DESK, WARD_PROCEDURE, River, command_id
+from tests.flow.river import WARD, WARD_DESK, WARD_PROCEDURE, River, command_id, flowing
 from tests.flow.searching import left_behind
+from tests.layouts import TWICE
 from tests.processes import until
 
 NAME: Final = "Hoàng Canary Bích Ngọc Đường"
@@ -24,6 +27,14 @@ ADDRESS: Final = "Ngõ Chim Hoàng Yến 77"
 ALL: Final = (NAME, MAIL, PHONE, NUMBER, ADDRESS)
 
 HEAD: Final = {"X-Dev-Actor": f"id=head-1; unit={WARD}; roles=leader"}
+
+
+@pytest.fixture(scope="module")
+async def river() -> AsyncIterator[River]:
+    """Of its own: what cannot be heard stays on the topics, and others look at every record there."""
+    async with flowing(TWICE) as running:
+        await running.seed()
+        yield running
 
 
 def a_canary_s_body(**changes: Any) -> dict[str, Any]:

@@ -41,6 +41,7 @@ VALID: dict[str, Any] = {
     "/intake/dossiers/{code}/supplement": {"components": ["cmnd"]},
     "/intake/dossiers/{code}/withdrawal": {},
     "/intake/dossiers/{code}/result": {"way": "desk"},
+    "/intake/dossiers/{code}/erasure": {"reason": "asked_by_citizen", "seen": 1},
     "/intake/records": {
         "records": [{**a_reception_body(contact={"email": "a@example.vn"}, record=A_RECORD), "id": "record-1"}]
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from services.reporting import handlers
+from services.reporting.rules.counting import figures_of
 from shared.bus import hear_batch
 from shared.events import DeadlinePassed, Scope
 from shared.http.language import number
@@ -102,6 +104,23 @@ async def test_what_is_heard_moves_on_the_open_page(page_at: PageAt, reporting: 
     await expect(page.locator(f'#latest a[href="/reporting/dossiers/{story.subject}"]')).to_have_count(3)
     assert await page.evaluate("window.stayed")
     await save(page, "reporting-river-moved")
+
+
+async def test_every_figure_that_moves_has_its_place_on_the_page(page_at: PageAt, reporting: Shown) -> None:
+    """A page that is told of a figure which it does not have takes it for a new unit's, and loads itself anew."""
+    story = Story(now=datetime.now(UTC))
+    story.starts(because=story.received(902))
+    story.finishes(run=1)
+    async with reporting.database.transaction() as tx:
+        await hear_batch(tx, handlers.hearer(), records_of(story.said))
+    page = await page_at(DESK, scripts=False)
+    await page.goto(f"{reporting.url}{RIVER}")
+
+    shown = await page.eval_on_selector_all("[data-figure]", "all => all.map(one => one.dataset.figure)")
+
+    picture = (await handlers.glance(reporting.database, 0, 1)).picture
+    assert picture.total.done_today > 0
+    assert figures_of(picture).keys() - {"broken"} <= set(shown)
 
 
 async def test_charts_are_drawn_and_their_tables_say_the_same(page_at: PageAt, reporting: Shown) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -87,9 +87,11 @@ def minutes_of(heard: Iterable[Heard]) -> Counter[tuple[datetime, str]]:
 
 
 def figures_of(picture: Picture) -> dict[str, int]:
-    """Every figure of the page that moves by its name: `late`, `unit/CODE/late`, `unit/CODE/STAGE/late`; no zeros."""
-    figures = _named("", picture.total)
-    figures["broken"] = picture.promises_broken
+    """Every figure of the page that moves by its name: `late`, `unit/CODE/late`, `unit/CODE/STAGE/late`; no zeros.
+
+    What was done today is shown for the town alone: a name that the page does not have makes it load itself anew.
+    """
+    figures = {**_named("", picture.total), "done_today": picture.total.done_today, "broken": picture.promises_broken}
     for unit, tally in picture.units.items():
         figures |= _named(f"unit/{unit or ''}/", tally)
     for (unit, stage), tally in picture.places.items():
@@ -98,8 +100,8 @@ def figures_of(picture: Picture) -> dict[str, int]:
 
 
 def _named(prefix: str, tally: Tally) -> dict[str, int]:
-    parts = zip(("on_time", "near", "late", "paused", "done_today"), astuple(tally), strict=True)
-    return {f"{prefix}open": tally.open, **{prefix + name: count for name, count in parts}}
+    parts = {"open": tally.open, **{part.value: getattr(tally, part.value) for part in OPEN}}
+    return {prefix + name: count for name, count in parts.items()}
 
 
 def difference(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:

@@ -6,7 +6,6 @@ Every process reads all of it, from now on, in no group: a message that was miss
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from shared.bus.tally.states import StateAsker
 from shared.bus.tally.telling import Teller
 from shared.bus.tally.wire import Asked, Message, Said, UnreadableError, message_of, record_of
 from shared.outbox import Relay
+from shared.parting import parted
 from shared.store import is_transient
 from shared.topics import CONTROL
 
@@ -116,8 +116,7 @@ class Control:
                 await self._round(consumer, producer)
         finally:
             for each in (consumer, producer):
-                with contextlib.suppress(KafkaError, TimeoutError):
-                    await asyncio.wait_for(each.stop(), _LONGEST_FAREWELL)
+                await parted(each.stop(), within=_LONGEST_FAREWELL)
 
     async def _round(self, consumer: Any, producer: Any) -> None:
         loop = asyncio.get_running_loop()
