@@ -17,7 +17,7 @@ from deploy.launcher.servers import Servers
 from services.reporting import handlers
 from shared.bus import hear_batch
 from shared.envelope import Heard
-from shared.events import UnitPublished
+from shared.events import FeeRequested, UnitPublished
 from shared.store import Database
 from tests.handlers.test_reporting import a_day_s_work
 from tests.pages.conftest import DESK, NARROWEST, PHONE, PageAt, fits, save
@@ -258,3 +258,20 @@ async def test_what_cannot_be_asked_is_refused_with_what_to_do(reporting: Shown,
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["do"]
+
+
+@pytest.mark.parametrize(("amount", "told"), [(50_000, "nộp 50.000 đồng"), (0, "nộp theo thông báo của cơ quan")])
+async def test_a_payment_whose_amount_another_office_sets_is_not_told_as_none(
+    reporting: Shown, amount: int, told: str
+) -> None:
+    story = Story()
+    story.starts(because=story.received(950 + (amount > 0)))
+    story.say(FeeRequested(run=1, amount_vnd=amount, reason="as_on_the_notice"))
+    async with reporting.database.transaction() as tx:
+        await hear_batch(tx, handlers.hearer(), records_of(story.said))
+
+    async with httpx.AsyncClient(base_url=reporting.url, headers={"Accept-Language": "vi"}) as client:
+        page = (await client.get(f"/reporting/dossiers/{story.subject}")).text
+
+    assert told in page
+    assert "nộp 0 đồng" not in page
