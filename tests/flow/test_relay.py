@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import asyncpg
 import pytest
 
 from deploy.launcher.postgres import Databases
@@ -78,6 +79,61 @@ async def all_sent(database: Database) -> None:
     await until(nothing_waits, "everything is sent", seconds=90)
 
 
+async def vacuumed(made: Databases) -> None:
+    """As autovacuum leaves a store in which nothing waits and nothing was said: the planner takes it for empty."""
+    async with a_look(made) as owner:
+        await owner.execute("VACUUM ANALYZE outbox, journal, snapshot")
+
+
+async def looked(made: Databases, times: int) -> None:
+    """The relay has looked for something to send so many times."""
+    async with a_look(made) as owner:
+
+        async def looks() -> int:
+            scans: int = await owner.fetchval(
+                "SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = 'outbox'"
+            )
+            return scans
+
+        before = await looks()
+
+        async def has_looked() -> bool:
+            return await looks() >= before + times
+
+        await until(has_looked, f"the relay has looked {times} times", seconds=60)
+
+
+async def gone(made: Databases) -> None:
+    """The relay's session is over, so that all that it did is counted."""
+    async with a_look(made) as owner:
+
+        async def is_gone() -> bool:
+            there: bool = await owner.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'intake relay')"
+            )
+            return not there
+
+        await until(is_gone, "the relay's session is over", seconds=30)
+
+
+async def entries_gone_through(made: Databases) -> int:
+    """Rows of the journal that were read, by an index or not."""
+    async with a_look(made) as owner:
+        rows: int = await owner.fetchval(
+            "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'journal'"
+        )
+        return rows
+
+
+@asynccontextmanager
+async def a_look(made: Databases) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    connection = await asyncpg.connect(made.owner["intake"])
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 def some_subjects(count: int) -> list[str]:
     return [str(uuid.uuid4()) for _ in range(count)]
 
@@ -121,6 +177,22 @@ async def test_what_was_committed_arrives_once_in_order_and_can_be_read(
     assert relay.sent == sum((await spoken(database)).values())
     for one in await everything(servers.kafka, INTAKE.name):
         assert one.partition == journal.shard_of((one.key or b"").decode())
+
+
+async def test_it_finds_by_index_what_its_pointers_point_at_however_empty_the_store_was_when_it_began(
+    made: Databases, servers: Servers, database: Database
+) -> None:
+    count = 6000
+    await vacuumed(made)
+    before = await entries_gone_through(made)
+    async with carried(made, servers, database):
+        await looked(made, 10)  # PostgreSQL keeps a statement's plan after the fifth time
+        subjects = some_subjects(count)
+        await speak(database, Service.INTAKE, [(subject, SupplementReceived()) for subject in subjects])
+        await all_sent(database)
+    await gone(made)
+
+    assert await entries_gone_through(made) - before <= 4 * count
 
 
 async def test_killing_its_connection_again_and_again_loses_nothing(
