@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import Field
 
 from services.notification import store
 from services.notification.values import EMAIL, Attempt, Notice
-from shared.access import Action, Actor
-from shared.http.actor import actor_of, demand
+from shared.access import Action
+from shared.http.actor import ActorHere, demand
 from shared.http.problems import Problem, RefusedError
 from shared.store import Database
 
-ActorHere = Annotated[Actor, Depends(actor_of)]
 DossierId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
 

@@ -16,6 +16,7 @@ from services.notification.rules import sending, telling
 from services.notification.values import (
     EMAIL,
     Accepted,
+    Attempted,
     Claimed,
     Contact,
     Dossier,
@@ -204,51 +205,63 @@ def address_of(keyring: Keyring, claimed: Claimed) -> str | Unsendable:
     return address if isinstance(address, str) and address else Unsendable("no_email_address")
 
 
-async def record_outcome(database: Database, claimed: Claimed, outcome: Outcome) -> None:
-    """Write down what came of an attempt, and announce a notice's end in the same transaction.
+async def record_outcomes(database: Database, attempts: Sequence[Attempted]) -> None:
+    """Write down what came of attempts, and announce the notices' ends in the same transaction.
 
     An attempt whose lease ran out meanwhile may still come back: if it was accepted, the notice was sent; anything else
     of it is left to the attempt that took its place.
     """
-    verdict = sending.judge(outcome, claimed.attempt)
     async with database.transaction() as tx:
-        locked = await journal.lock(tx, [claimed.dossier])
-        standing = await store.notice_standing(tx, claimed.id, claimed.attempt)
-        await _end_attempt(tx, claimed, outcome)
-        is_open = standing.state in {"waiting", "sending"}
-        is_ours = standing.state == "sending" and standing.attempts == claimed.attempt
-        saying: NoticeSent | NoticeFailed | None = None
-        if isinstance(verdict, Sent) and is_open:
-            await store.close_notice(tx, claimed.id, "sent", None)
-            saying = NoticeSent(
-                notice=claimed.id,
-                template=claimed.template.value,
-                channel=EMAIL,
-                attempts=standing.attempts,
-                maybe_repeated=standing.maybe_repeated,
-            )
-        elif isinstance(verdict, GiveUp) and is_ours:
-            await store.close_notice(tx, claimed.id, "failed", verdict.reason)
-            saying = NoticeFailed(
-                notice=claimed.id,
-                template=claimed.template.value,
-                channel=EMAIL,
-                attempts=standing.attempts,
-                reason=verdict.reason,
-            )
-        elif isinstance(verdict, TryAgain) and is_ours:
-            await store.postpone_notice(tx, claimed.id, verdict.after, standing.attempts)
-        elif isinstance(verdict, GiveBack) and is_ours:
-            await store.postpone_notice(tx, claimed.id, timedelta(0), standing.attempts - 1)
-        if saying is not None:
-            said = Saying(
-                claimed.dossier,
+        locked = await journal.lock(tx, [one.claimed.dossier for one in attempts])
+        said = [await _record(tx, one.claimed, one.outcome) for one in attempts]
+        now = await journal.instant(tx)
+        sayings = [
+            Saying(
+                one.claimed.dossier,
                 saying,
-                await journal.instant(tx),
-                because=Cause(Service(claimed.source), claimed.version),
+                now,
+                because=Cause(Service(one.claimed.source), one.claimed.version),
+                traceparent=one.traceparent,
             )
-            await journal.announce(tx, Service.NOTIFICATION, locked, [journal.in_order(locked, said)])
-    _log(claimed, outcome, saying)
+            for one, saying in zip(attempts, said, strict=True)
+            if saying is not None
+        ]
+        in_order = [journal.in_order(locked, saying) for saying in sayings]
+        await journal.announce(tx, Service.NOTIFICATION, locked, in_order)
+    for one, event in zip(attempts, said, strict=True):
+        _log(one.claimed, one.outcome, event)
+
+
+async def _record(tx: Transaction, claimed: Claimed, outcome: Outcome) -> NoticeSent | NoticeFailed | None:
+    """One of them, under its dossier's lock; what is to be said of it."""
+    verdict = sending.judge(outcome, claimed.attempt)
+    standing = await store.notice_standing(tx, claimed.id, claimed.attempt)
+    await _end_attempt(tx, claimed, outcome)
+    is_open = standing.state in {"waiting", "sending"}
+    is_ours = standing.state == "sending" and standing.attempts == claimed.attempt
+    if isinstance(verdict, Sent) and is_open:
+        await store.close_notice(tx, claimed.id, "sent", None)
+        return NoticeSent(
+            notice=claimed.id,
+            template=claimed.template.value,
+            channel=EMAIL,
+            attempts=standing.attempts,
+            maybe_repeated=standing.maybe_repeated,
+        )
+    if isinstance(verdict, GiveUp) and is_ours:
+        await store.close_notice(tx, claimed.id, "failed", verdict.reason)
+        return NoticeFailed(
+            notice=claimed.id,
+            template=claimed.template.value,
+            channel=EMAIL,
+            attempts=standing.attempts,
+            reason=verdict.reason,
+        )
+    if isinstance(verdict, TryAgain) and is_ours:
+        await store.postpone_notice(tx, claimed.id, verdict.after, standing.attempts)
+    elif isinstance(verdict, GiveBack) and is_ours:
+        await store.postpone_notice(tx, claimed.id, timedelta(0), standing.attempts - 1)
+    return None
 
 
 async def _end_attempt(tx: Transaction, claimed: Claimed, outcome: Outcome) -> None:

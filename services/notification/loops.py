@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -11,11 +13,11 @@ from typing import Final
 from services.notification import handlers, store
 from services.notification.gateway import Letters, Mail
 from services.notification.rules.sending import MOST_ATTEMPTS
-from services.notification.values import Away, Claimed, Outcome, Unsendable
+from services.notification.values import Attempted, Away, Claimed, Outcome, Unsendable
 from shared import telemetry
 from shared.bus.hearing import signature
 from shared.seal import Keyring
-from shared.store import Database, is_transient
+from shared.store import Database, Together, is_transient
 
 log = logging.getLogger(__name__)
 
@@ -47,26 +49,46 @@ class Sender:
     reachable: bool | None = None
     away_because: str | None = None
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    _recording: Together[Attempted, None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Letters that come back while a transaction is in flight are written down together in the next."""
+        self._recording = Together(self._record)
 
     async def run(self) -> None:
         """Send until cancelled, then finish what is under way. While the provider is away, only ask whether it is."""
         wait, probe_wait = _SHORTEST_WAIT, 1.0
-        try:
-            while True:
-                if self.reachable is False:
-                    await asyncio.sleep(probe_wait)
-                    probe_wait = 1.0 if await self.probe() else min(probe_wait * 2, _LONGEST_PROBE_WAIT)
-                    continue
-                wait = _SHORTEST_WAIT if await self._begin() else min(wait * 1.5, _LONGEST_WAIT)
-                await self._a_while(wait)
-        finally:
-            await self._finish()
+        async with self._writing_down():
+            try:
+                while True:
+                    if self.reachable is False:
+                        await asyncio.sleep(probe_wait)
+                        probe_wait = 1.0 if await self.probe() else min(probe_wait * 2, _LONGEST_PROBE_WAIT)
+                        continue
+                    wait = _SHORTEST_WAIT if await self._begin() else min(wait * 1.5, _LONGEST_WAIT)
+                    await self._a_while(wait)
+            finally:
+                await self._finish()
 
     async def send_due(self) -> int:
         """One look: sends what is due now, as much as may be under way at once; returns how many notices that were."""
-        begun = await self._begin()
-        await asyncio.gather(*self._under_way)
-        return begun
+        async with self._writing_down():
+            begun = await self._begin()
+            await asyncio.gather(*self._under_way)
+            return begun
+
+    @asynccontextmanager
+    async def _writing_down(self) -> AsyncIterator[None]:
+        writing = asyncio.create_task(self._recording.run(), name="outcomes")
+        try:
+            yield
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+    async def _record(self, attempts: Sequence[Attempted]) -> list[None]:
+        await handlers.record_outcomes(self.database, attempts)
+        return [None] * len(attempts)
 
     async def probe(self) -> bool:
         """Ask whether the provider is back."""
@@ -115,7 +137,7 @@ class Sender:
                 opened.set_attribute("lienthong.outcome", told)
                 telemetry.count("attempt.made", "{attempt}", outcome=told)
                 self._heed(outcome)
-                await self._recorded(claimed, outcome)
+                await self._recorded(Attempted(claimed, outcome, telemetry.traceparent()))
             except Exception as error:
                 # One letter that nobody foresaw must not stop the others. Its lease runs out, and after as many
                 # attempts as any other it is given up. Messages of exceptions may quote the address.
@@ -146,16 +168,16 @@ class Sender:
                 log.info("provider_back")
             self.reachable, self.away_because = True, None
 
-    async def _recorded(self, claimed: Claimed, outcome: Outcome) -> None:
+    async def _recorded(self, attempted: Attempted) -> None:
         wait = 0.1
         while True:
             try:
-                await handlers.record_outcome(self.database, claimed, outcome)
+                await self._recording.ask(attempted)
             except Exception as error:
                 if not is_transient(error):
                     raise
                 # What the provider has taken must not be sent again for want of a database: the outcome waits here.
-                log.warning("outcome_waits", extra={"notice": claimed.id, "error": signature(error)})
+                log.warning("outcome_waits", extra={"notice": attempted.claimed.id, "error": signature(error)})
             else:
                 return
             await asyncio.sleep(wait)

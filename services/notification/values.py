@@ -205,6 +205,15 @@ Outcome: TypeAlias = Accepted | Refused | Postponed | Unknown | Unsendable | Awa
 
 
 @dataclass(frozen=True, slots=True)
+class Attempted:
+    """What came of a claimed notice, and the traceparent of the attempt."""
+
+    claimed: Claimed
+    outcome: Outcome
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """Done."""
 

@@ -22,7 +22,7 @@ from services.notification import api, handlers
 from services.notification import store as rows
 from services.notification.gateway import Letters, Mail
 from services.notification.loops import Sender
-from services.notification.values import Accepted, Claimed, Notice, Postponed
+from services.notification.values import Accepted, Attempted, Claimed, Notice, Postponed, Refused
 from shared.bus import Hearer, hear_batch
 from shared.bus.rows import subjects_waiting_for
 from shared.calendar import Term, TermUnit
@@ -533,8 +533,8 @@ async def test_a_sender_that_stood_still_and_comes_back_late_closes_its_notice_o
     late = await notification.claims()
     other = await notification.claims(lease=timedelta(minutes=1))
 
-    await handlers.record_outcome(notification.database, late, Accepted(250))
-    await handlers.record_outcome(notification.database, other, Postponed(451))
+    await handlers.record_outcomes(notification.database, [Attempted(late, Accepted(250), None)])
+    await handlers.record_outcomes(notification.database, [Attempted(other, Postponed(451), None)])
 
     (notice,) = await notification.notices(subject)
     assert notice.state == "sent"
@@ -544,12 +544,24 @@ async def test_a_sender_that_stood_still_and_comes_back_late_closes_its_notice_o
     ]
 
 
+async def test_what_came_of_several_attempts_is_written_down_together(notification: Notification) -> None:
+    first, second = await notification.a_dossier(), await notification.a_dossier()
+    taken, refused = [await notification.claims(lease=timedelta(minutes=1)) for _ in range(2)]
+
+    came = [Attempted(taken, Accepted(250), None), Attempted(refused, Refused(550), None)]
+    await handlers.record_outcomes(notification.database, came)
+
+    assert {taken.dossier, refused.dossier} == {first, second}
+    assert [kind for kind, _, _ in await notification.announced(taken.dossier)] == ["NoticeSent"]
+    assert [kind for kind, _, _ in await notification.announced(refused.dossier)] == ["NoticeFailed"]
+
+
 async def test_a_late_refusal_does_not_end_what_another_attempt_has_in_hand(notification: Notification) -> None:
     subject = await notification.a_dossier()
     late = await notification.claims()
     await notification.claims(lease=timedelta(minutes=1))
 
-    await handlers.record_outcome(notification.database, late, Postponed(451))
+    await handlers.record_outcomes(notification.database, [Attempted(late, Postponed(451), None)])
 
     (notice,) = await notification.notices(subject)
     assert notice.state == "sending"
