@@ -23,8 +23,8 @@ from deploy.launcher import topics
 from deploy.launcher.layout import REPOSITORY
 from deploy.launcher.servers import Servers, start_servers, stop_servers
 from deploy.migrate import migrate_all
-from shared.topics import TOPICS
-from tests.bench import accepting, growing, hearing
+from shared.topics import CONTROL, TOPICS
+from tests.bench import accepting, doubled, growing, hearing, latency, river
 from tests.bench.figure import (
     AIM_COLUMNS,
     Figure,
@@ -42,7 +42,8 @@ from tests.bench.figure import (
 from tests.bench.machine import commit, described
 from tests.layouts import BENCH
 
-FIGURES: Final = {one.name: one for one in (accepting.FIGURE, hearing.FIGURE, growing.FIGURE)}
+_TAKEN: Final = (accepting, hearing, doubled, growing, river, latency)
+FIGURES: Final = {one.FIGURE.name: one.FIGURE for one in _TAKEN}
 _EVIDENCE: Final = REPOSITORY / "docs" / "evidence"
 
 
@@ -54,7 +55,7 @@ async def main() -> None:
     console.print(machine)
     servers = await start_servers(BENCH)
     try:
-        await topics.create(servers.kafka, (*TOPICS, *hearing.TOPICS))
+        await topics.create(servers.kafka, (*TOPICS, CONTROL, *hearing.TOPICS))
         await migrate_all(servers.databases.owner)
         found = {}
         for name in asked.figures or FIGURES:

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import uuid_utils
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -100,18 +100,25 @@ async def pass_over(kafka: str, group: str) -> None:
         await consumer.stop()
 
 
-async def produce(kafka: str, topic: str, count: int) -> dict[TopicPartition, int]:
-    """Put ``count`` events of new dossiers on a topic; returns where they begin on each partition."""
+Prepared: TypeAlias = "dict[int, list[tuple[int, bytes, bytes, list[tuple[str, bytes]]]]]"
+
+
+def prepared(count: int) -> Prepared:
+    """The events of ``count`` new dossiers by partition."""
+    by_partition: Prepared = defaultdict(list)
+    calendar = office()
+    for number in range(count):
+        by_partition[(record := record_of(number, calendar))[0]].append(record)
+    return by_partition
+
+
+async def produce(kafka: str, topic: str, events: Prepared) -> dict[TopicPartition, int]:
+    """Put events on a topic; returns where they begin on each partition."""
     producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True, max_batch_size=1_048_576)
     await producer.start()
     try:
-        partitions = [TopicPartition(topic, partition) for partition in range(INTAKE.partitions)]
-        begins = await _ends(kafka, partitions)
-        by_partition: dict[int, list[Any]] = defaultdict(list)
-        calendar = office()
-        for number in range(count):
-            by_partition[(record := record_of(number, calendar))[0]].append(record)
-        for partition, records in by_partition.items():
+        begins = await ends_of(kafka, topic)
+        for partition, records in events.items():
             await _send(producer, topic, partition, records)
         return begins
     finally:
@@ -128,6 +135,11 @@ async def _send(producer: AIOKafkaProducer, topic: str, partition: int, records:
             batch.append(key=key, value=value, timestamp=None, headers=headers)
     pending.append(await producer.send_batch(batch, topic, partition=partition))
     await asyncio.gather(*pending)
+
+
+async def ends_of(kafka: str, topic: str) -> dict[TopicPartition, int]:
+    """Where each of a topic's partitions ends now."""
+    return await _ends(kafka, [TopicPartition(topic, partition) for partition in range(INTAKE.partitions)])
 
 
 async def _ends(kafka: str, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:

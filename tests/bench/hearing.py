@@ -11,15 +11,15 @@ import asyncpg
 from deploy.launcher.servers import Servers
 from shared.calendar import to_data
 from shared.topics import INTAKE, Service, Topic
-from tests.bench.events import PROCEDURE, UNIT, office, pass_over, produce
+from tests.bench.events import PROCEDURE, UNIT, office, pass_over, prepared, produce
 from tests.bench.figure import Aim, Figure, Run
 from tests.bench.machine import said_by, seconds_of
 from tests.bench.sides import ALTERNATIVE_TOPIC, LIMIT_TOPIC
 
 TOPICS: Final = (Topic(LIMIT_TOPIC), Topic(ALTERNATIVE_TOPIC))
 
-_COUNT: Final = int(os.environ.get("BENCH_EVENTS", "60000"))
-_FEW: Final = max(1000, _COUNT // 40)
+COUNT: Final = int(os.environ.get("BENCH_EVENTS", "60000"))
+_FEW: Final = max(1000, COUNT // 40)
 _ROUTING_TABLES: Final = ("heard", "stream", "journey", "ledger", "timer", "journal", "outbox")
 
 
@@ -51,7 +51,7 @@ async def run(servers: Servers, side: str) -> Run:
     """One side, once: the events lie there before it starts, and its start is not measured."""
     owner = await asyncpg.connect(servers.databases.owner["routing"])
     try:
-        count = _FEW if side == "alternative" else _COUNT
+        count = _FEW if side == "alternative" else COUNT
         await prepare(owner)
         said = await run_side(servers, side, count)
         return Run(
@@ -68,7 +68,7 @@ async def run(servers: Servers, side: str) -> Run:
 async def run_side(servers: Servers, side: str, count: int) -> dict[str, Any]:
     """What a side's process says of itself: seconds, and processor seconds of Python, and of PostgreSQL beside it."""
     topic = {"limit": LIMIT_TOPIC, "alternative": ALTERNATIVE_TOPIC}.get(side, INTAKE.name)
-    begins = await produce(servers.kafka, topic, count)
+    begins = await produce(servers.kafka, topic, prepared(count))
     arguments = [side, str(count), json.dumps({where.partition: offset for where, offset in begins.items()})]
     postgres = servers.running["postgres"].entry.pid
     before = seconds_of(postgres)
@@ -87,7 +87,7 @@ async def _rows(owner: asyncpg.Connection[asyncpg.Record], side: str, count: int
 
 FIGURE: Final = Figure(
     name="hearing",
-    title=f"Events through routing, one process ({_COUNT:,} events, {_FEW:,} the alternative; a trace in 100 recorded)",
+    title=f"Events through routing, one process ({COUNT:,} events, {_FEW:,} the alternative; a trace in 100 recorded)",
     things="events",
     sides={
         "limit": "limit: getmany + COPY of the same bytes",

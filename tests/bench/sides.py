@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import asyncpg
@@ -35,6 +36,7 @@ from shared.topics import INTAKE, Service
 
 LIMIT_TOPIC: Final = "bench.limit"
 ALTERNATIVE_TOPIC: Final = "bench.alternative"
+HALF: Final = INTAKE.partitions // 2
 
 
 async def ours(kafka: str, url: str, count: int, *, lanes: int, relay: bool) -> dict[str, float]:
@@ -115,7 +117,9 @@ async def growing(kafka: str, url: str, count: int) -> dict[str, float]:
     return figures
 
 
-async def limit(kafka: str, url: str, count: int, begins: dict[str, int]) -> dict[str, float]:
+async def limit(
+    kafka: str, url: str, count: int, begins: dict[str, int], when_ready: Callable[[], None] = lambda: None
+) -> dict[str, float]:
     """aiokafka getmany + COPY of the same bytes into one table, one transaction a poll, offsets committed after it."""
     pool = await asyncpg.create_pool(url, min_size=1, max_size=1)
     consumer = AIOKafkaConsumer(
@@ -129,6 +133,7 @@ async def limit(kafka: str, url: str, count: int, begins: dict[str, int]) -> dic
     for partition, offset in begins.items():
         consumer.seek(TopicPartition(LIMIT_TOPIC, int(partition)), offset)
     had, started, cpu, first = 0, 0.0, 0.0, 0
+    when_ready()
     while had < count:
         polled = await consumer.getmany(timeout_ms=50, max_records=2000)
         records = [record for part in polled.values() for record in part]
@@ -232,10 +237,34 @@ async def _hear_one(tx: Any, message: Any, calendars: Calendars) -> None:
     await tx.execute("UPDATE stream SET version = 1, last_time = $2 WHERE subject = $1", heard.subject, heard.time)
 
 
+async def member(kafka: str, url: str, slot: int) -> None:
+    """One process of routing among two; says that it is ready when it holds its half of the partitions."""
+    telemetry.start("routing", None, sampled=0.01)
+    database = Database(await open_pool(url, name="bench"))
+    spare_the_collector()
+    bus = Bus(handlers.hearer(Calendars()), database, kafka, 2, slot)
+    await bus.start()
+    while sum(bus.is_through(INTAKE, each, 0.0) is not None for each in range(INTAKE.partitions)) != HALF:
+        await asyncio.sleep(0.05)
+    _say_ready()
+    await asyncio.Event().wait()
+
+
+def _say_ready() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
 async def main() -> None:
     """Run the side that the command line names."""
     side, kafka, url, count = sys.argv[1], os.environ["KAFKA"], os.environ["DATABASE"], int(sys.argv[2])
     match side:
+        case "member-ours":
+            await member(kafka, url, count)
+            return
+        case "member-limits":
+            await limit(kafka, url, sys.maxsize, json.loads(sys.argv[3]), when_ready=_say_ready)
+            return
         case "limit":
             figures = await limit(kafka, url, count, json.loads(sys.argv[3]))
         case "alternative":

@@ -1,0 +1,150 @@
+"""The four services of the bench with the mail catcher: on databases made anew, and what of the work is done."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import asyncpg
+import httpx
+
+from deploy.launcher import postgres, process, programs
+from deploy.launcher.layout import SERVICES
+from deploy.launcher.process import Running
+from deploy.launcher.servers import Servers
+from deploy.migrate import migrate_all
+from shared.calendar import to_data
+from shared.seal import make_keys
+from shared.topics import CONTROL, TOPICS
+from tests.bench.events import PROCEDURE, office
+from tests.bench.machine import said_by, seconds_of
+from tests.flow.rough import make_anew
+from tests.layouts import BENCH
+from tests.processes import until
+
+CONNECTIONS: Final = 32
+_SUFFIX: Final = "_river"
+_ADMINISTRATOR: Final = {"X-Dev-Actor": "id=admin-1; roles=administrator,operator,inspector"}
+_TOWN: Final = "000.00.99.H41"
+_UNITS: Final = tuple(f"000.{number:02}.99.H41" for number in range(20))
+_BODY: Final = {
+    "procedure": PROCEDURE,
+    "channel": "desk",
+    "applicant": {"name": "Nguyễn Thị Bình", "id_number": "040188001234", "address": "Khối 3, Quỳnh Thiện"},
+    "contact": {"email": "binh@example.vn", "phone": "0912345678"},
+    "components": ["to_khai", "giay_chung_sinh"],
+}
+
+STAGES: Final = {
+    "accepting": ("intake", "SELECT count(*) FROM dossier"),
+    "routing": ("routing", "SELECT count(*) FROM journey"),
+    "notification": ("notification", "SELECT count(DISTINCT dossier) FROM notice WHERE state = 'sent'"),
+    "reporting": ("reporting", "SELECT count(*) FROM dossier_now WHERE stage IS NOT NULL AND notices_sent > 0"),
+    "following": ("intake", "SELECT count(*) FROM dossier WHERE at_stage IS NOT NULL AND notices_sent > 0"),
+}
+"""What the services do for a dossier, one after the other: who does it, and how many dossiers have it behind them.
+
+*following*: intake hears what the others said of the dossier, so that whoever asks at the door is told.
+"""
+
+
+@dataclass(slots=True)
+class Four:
+    """The services as they run, by name, and a connection to look into the store of each."""
+
+    running: dict[str, Running]
+    stores: dict[str, asyncpg.Connection[asyncpg.Record]]
+    servers: Servers
+
+    async def hand_in(self, count: int, rate: float | None = None) -> dict[str, float]:
+        """Hand dossiers in over 32 connections; ``rate``: so many a second, else as many as are taken."""
+        port = BENCH.ports["intake"]
+        given = {"port": port, "connections": CONNECTIONS, "count": count, "units": _UNITS, "body": _BODY, "rate": rate}
+        said: dict[str, float] = json.loads(await said_by("tests.bench.clients", json.dumps(given)))
+        return said
+
+    async def have_done(self, stages: Sequence[str], count: int) -> None:
+        """Wait until so many dossiers have the stages behind them, and nothing waits to be sent there."""
+
+        async def all_have() -> bool:
+            for stage in stages:
+                service, counting = STAGES[stage]
+                store = self.stores[service]
+                if await store.fetchval(counting) < count or await store.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
+                    return False
+            return True
+
+        await until(all_have, f"{count} dossiers have {', '.join(stages)} behind them", seconds=300)
+
+    def used(self, service: str) -> float:
+        """Processor seconds of a service, of the database and of the broker."""
+        pids = (self.running[service].pid, *(each.entry.pid for each in self.servers.running.values()))
+        return sum(seconds_of(pid) for pid in pids)
+
+
+@asynccontextmanager
+async def four(servers: Servers) -> AsyncIterator[Four]:
+    """The services on empty databases, with a town of twenty desks that all of them know."""
+    await postgres.drop_databases(BENCH, _SUFFIX)
+    databases = await postgres.make_databases(BENCH, suffix=_SUFFIX)
+    await migrate_all(databases.owner)
+    # The services are new to their groups' offsets as well: what other figures left on the topics is gone with them.
+    await make_anew(servers.kafka, (*TOPICS, CONTROL))
+    make_keys(BENCH.keys)
+    told = {"TRACES_SAMPLED": "0.01", "LOG_LEVEL": "WARNING"}
+    made = [programs.mail(BENCH), *(programs.service(name, BENCH, servers.kafka, databases) for name in SERVICES)]
+    running: dict[str, Running] = {}
+    stores: dict[str, asyncpg.Connection[asyncpg.Record]] = {}
+    async with AsyncExitStack() as stack:
+        for program in made:
+            given = {
+                name: value for name, value in program.environment.items() if name != "OTEL_EXPORTER_OTLP_ENDPOINT"
+            }
+            one = replace(program, environment={**given, **told})
+            running[program.name] = process.start(one, BENCH)
+            stack.push_async_callback(running[program.name].stop)
+        await asyncio.gather(*(process.wait_ready(one, running[one.name]) for one in made))
+        for name in SERVICES:
+            stores[name] = await asyncpg.connect(databases.owner[name])
+            stack.push_async_callback(stores[name].close)
+        ours = Four(running, stores, servers)
+        await _seed(ours)
+        yield ours
+
+
+async def _seed(ours: Four) -> None:
+    """As an administrator publishes it; back when intake can receive, routing lead and the others tell."""
+    unit = {"calendar": "office", "valid_from": "2013-06-03", "name": "bench"}
+    procedure = {
+        "code": PROCEDURE,
+        "name": "bench",
+        "sector": "bench",
+        "level": "town",
+        "term": {"value": 10, "unit": "working_day"},
+        "source": "bench",
+    }
+    async with httpx.AsyncClient(timeout=30, headers=_ADMINISTRATOR) as client:
+
+        async def put(service: str, path: str, body: dict[str, Any]) -> None:
+            (await client.put(f"{BENCH.url(service)}/{service}/{path}", json=body)).raise_for_status()
+
+        await put("routing", "calendars/office", {"data": to_data(office())})
+        await put("routing", f"units/{_TOWN}", {**unit, "level": "town"})
+        for code in _UNITS[1:]:
+            await put("routing", f"units/{code}", {**unit, "level": "commune", "parent": _TOWN})
+        await put("intake", "procedures", {"procedures": [procedure]})
+
+    async def is_known() -> bool:
+        for name, store in ours.stores.items():
+            units = await store.fetchval("SELECT count(DISTINCT code) FROM unit")
+            procedures = await store.fetchval("SELECT count(*) FROM procedure")
+            calendars = name == "notification" or await store.fetchval("SELECT count(*) FROM calendar")
+            if units < len(_UNITS) or not procedures or not calendars:
+                return False
+        return True
+
+    await until(is_known, "all four know the town", seconds=60)
