@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 
@@ -150,6 +151,7 @@ def dev_actor(header: str | None, peer: str | None, *, enabled: bool) -> Actor |
     return parse_dev_actor(header)
 
 
+@lru_cache(maxsize=1024)
 def parse_dev_actor(header: str) -> Actor | BadActor:
     """`id=officer-7; unit=H41.NN.01; roles=desk,history`; the unit may be left out."""
     fields: dict[str, str] = {}
@@ -170,6 +172,7 @@ def parse_dev_actor(header: str) -> Actor | BadActor:
     return Actor(fields["id"], fields.get("unit"), frozenset(Role(name) for name in names))
 
 
+@lru_cache(maxsize=1024)
 def _is_loopback(peer: str | None) -> bool:
     try:
         address = ip_address(peer or "")

@@ -6,20 +6,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
 from shared import outbox, telemetry
-from shared.access import Action, Actor
+from shared.access import Action
 from shared.bus import Bus, Control, parked
 from shared.bus.parked import DeadLetter, Done, NotDone
-from shared.http.actor import actor_of, demand
+from shared.http.actor import ActorHere, demand
 from shared.http.fields import Form, ShortText
 from shared.http.health import LoopLag
 from shared.http.problems import Problem, RefusedError
 from shared.outbox import Relay
 from shared.store import Database
-
-ActorHere = Annotated[Actor, Depends(actor_of)]
 
 
 class Reason(Form):

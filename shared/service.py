@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from shared.bus import BrokerAwayError, Bus, Cadence, Control
 from shared.http.actor import believe_dev_actors
 from shared.http.body import CheckedBody
+from shared.http.command_route import Straight
 from shared.http.health import LoopLag, health_router
 from shared.http.pages import Link, Pages
 from shared.http.problems import RESPONSES, say_problems
@@ -89,8 +90,11 @@ NAV: Final = (
 """The places that lie in the head of every service's pages."""
 
 
-def make_app(running: Running, pages: Pages, *, title: str, dev_actor: bool) -> FastAPI:
-    """A FastAPI application with the manners of the house; the service adds its own routes."""
+def make_app(running: Running, pages: Pages, *, title: str, dev_actor: bool, hot: APIRouter | None = None) -> FastAPI:
+    """A FastAPI application with the manners of the house; the service adds its own routes.
+
+    ``hot``: routes of which some are command routes, which are reached straight.
+    """
     name = running.service
     app = FastAPI(
         title=title,
@@ -101,6 +105,9 @@ def make_app(running: Running, pages: Pages, *, title: str, dev_actor: bool) -> 
         responses=RESPONSES,
         telemetry=_UNTOLD,
     )
+    if hot is not None:
+        app.add_middleware(Straight, router=hot)
+        app.include_router(hot)
     say_problems(app)
     believe_dev_actors(app, enabled=dev_actor)
     app.add_middleware(CheckedBody)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.intake import api, handlers, pages
 from services.intake.handlers import erasure, reception
-from services.intake.handlers.known import Calendars
+from services.intake.handlers.known import Kept
 from services.intake.handlers.reception import Asked, KeyReused, Received
 from services.intake.settings import Settings
 from services.intake.values import NotAccepted
@@ -32,13 +32,13 @@ async def main() -> None:
     database = Database(await open_pool(url, name="intake"))
     register = Register(settings.erasure_register)
     keyring = Keyring.load(settings.seal_keys, "intake", register)
-    calendars = Calendars()
+    kept = Kept()
     bus = Bus(handlers.hearer(), database, settings.kafka_bootstrap_servers, settings.lanes, settings.slot)
     cadence = Cadence(settings.tally_seconds, settings.tally_rotation_seconds)
     relay = Relay(Service.INTAKE, url, settings.kafka_bootstrap_servers, database.committed)
 
     async def receive(asked: Sequence[Asked]) -> Sequence[Received | NotAccepted | KeyReused]:
-        return await reception.receive(database, keyring, calendars, asked)
+        return await reception.receive(database, keyring, kept, asked)
 
     door = Together(receive)
     running = Running(
@@ -50,7 +50,7 @@ async def main() -> None:
         cadence=cadence,
     )
     shell = Pages(Path(__file__).parent / "templates", "/intake", NAV, banner=settings.banner)
-    app = make_app(running, shell, title="Lienthong intake", dev_actor=settings.dev_actor)
-    app.include_router(api.router(database, keyring, register, door, settings.figure))
+    routes = api.router(database, keyring, register, door, settings.figure)
+    app = make_app(running, shell, title="Lienthong intake", dev_actor=settings.dev_actor, hot=routes)
     app.include_router(pages.router(database, shell, settings.figure))
     await serve(app, running, host=settings.http_host, port=settings.http_port)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +63,18 @@ class Counted:
 
     live: int
     replayed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """By which it is seen whether what was read before still holds, at the database's ``now``.
+
+    ``copies``: how many versions of units and of calendars there are. ``procedures``: the versions of some.
+    """
+
+    now: datetime
+    copies: tuple[int, int]
+    procedures: Mapping[str, int]
 
 
 # --- the catalogue -------------------------------------------------------------------------------------------------
@@ -158,6 +170,12 @@ async def save_units(tx: Transaction, heard: Iterable[Unit]) -> None:
         [one.valid_from for one in ordered],
         [one.valid_to for one in ordered],
     )
+
+
+async def marks(tx: Transaction, procedures: Iterable[str]) -> Marks:
+    row = await tx.fetchrow(_sql["marks"], sorted(set(procedures)))
+    assert row is not None
+    return Marks(row["now"], (row["units"], row["calendars"]), dict(zip(row["codes"], row["versions"], strict=True)))
 
 
 async def calendar_versions(tx: Transaction) -> dict[str, int]:

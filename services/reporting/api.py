@@ -12,12 +12,11 @@ from pydantic import AwareDatetime, Field
 from services.reporting import handlers
 from services.reporting.handlers.looking import Now, Told
 from services.reporting.values import Counts, Entry, Found, Period, Place, Standing, Status, Tally, Wanted
-from shared.access import Action, Actor
-from shared.http.actor import actor_of, demand
+from shared.access import Action
+from shared.http.actor import ActorHere, demand
 from shared.http.problems import Problem, RefusedError
 from shared.store import Database
 
-ActorHere = Annotated[Actor, Depends(actor_of)]
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 Name = Annotated[str, Query(min_length=1, max_length=120)]
 DossierId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]

@@ -1,18 +1,20 @@
 """What stands before every route: how much may be sent, as what, and that it has one meaning."""
 
 from collections.abc import Collection
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.http.problems import Problem, answer
-from shared.http.strict_json import parse_json, text_fault
+from shared.http.strict_json import Parsed, parse_json, text_fault
 
 MAX_BYTES = 1024 * 1024
 _WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
+_CHECKED: Final = "lienthong.checked"
 
 
 class CheckedBody:
@@ -36,7 +38,7 @@ class CheckedBody:
             read = self._too_long(headers) or await self._read(receive)
             if read is None:
                 return  # the client has gone: there is nobody to answer
-            problem = read if isinstance(read, Problem) else self._body_problem(scope["path"], headers, read)
+            problem = read if isinstance(read, Problem) else self._body_problem(scope, headers, read)
             if isinstance(read, bytes):
                 receive = _again(read, receive)
         if problem is None:
@@ -64,7 +66,7 @@ class CheckedBody:
             if not message.get("more_body", False):
                 return b"".join(chunks)
 
-    def _body_problem(self, path: str, headers: Headers, body: bytes) -> Problem | None:
+    def _body_problem(self, scope: Scope, headers: Headers, body: bytes) -> Problem | None:
         if not body:
             return None
         media_type, _, parameters = headers.get("content-type", "").partition(";")
@@ -72,12 +74,15 @@ class CheckedBody:
         charset = parameters.strip().lower().removeprefix("charset=").strip('"')
         if charset not in {"", "utf-8"} or headers.get("content-encoding", "identity") != "identity":
             return self._unsupported("a body is UTF-8 and not compressed")
-        if path.startswith(self.form_paths) and media_type == _FORM:
+        if scope["path"].startswith(self.form_paths) and media_type == _FORM:
             return _form_problem(body)
         if media_type != _JSON:
             return self._unsupported(f"this address takes {_JSON}")
         parsed = parse_json(body)
-        return parsed if isinstance(parsed, Problem) else None
+        if isinstance(parsed, Problem):
+            return parsed
+        scope[_CHECKED] = parsed
+        return None
 
     def _too_large(self) -> Problem:
         return Problem(
@@ -93,6 +98,12 @@ class CheckedBody:
         return Problem(
             415, "unsupported-media-type", "The body is of another kind", detail, f"send Content-Type: {_JSON}"
         )
+
+
+def checked(scope: Scope) -> Parsed | None:
+    """The body's JSON as it was checked, so that it need not be read again; None where there was none."""
+    parsed: Parsed | None = scope.get(_CHECKED)
+    return parsed
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import re
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from shared.http.problems import Problem, RefusedError
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -24,7 +26,7 @@ def parse_idempotency_key(header: str | None) -> str | Problem:
 
 
 def idempotency_key(request: Request) -> str:
-    """A FastAPI dependency: the key of the request. Raises RefusedError without one, or with two."""
+    """The key of the request. Raises RefusedError without one, or with two."""
     keys = request.headers.getlist(IDEMPOTENCY_KEY)
     parsed = parse_idempotency_key(", ".join(keys) if keys else None)
     if isinstance(parsed, Problem):
@@ -32,13 +34,20 @@ def idempotency_key(request: Request) -> str:
     return parsed
 
 
+async def _key_here(request: Request) -> str:
+    return idempotency_key(request)
+
+
+KeyHere = Annotated[str, Depends(_key_here)]
+"""A FastAPI dependency: the key of the command (a coroutine for the reason that `shared.http.actor` names)."""
+
+
 def digest_of(body: object) -> bytes:
     """32 bytes of SHA-256 over the JSON value with sorted keys: equal for bodies that mean the same.
 
     Only compared with other digests of ours; a number's spelling counts (1 is not 1.0).
     """
-    canonical = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode("utf-8")).digest()
+    return hashlib.sha256(_CANONICAL.encode(body).encode("utf-8")).digest()
 
 
 def other_command() -> Problem:

@@ -58,14 +58,16 @@ def answering(one: Asked) -> Iterator[None]:
 
 def asked_of(scope: Scope) -> Asked:
     """What a request asks for."""
-    pairs = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    query = scope.get("query_string", b"")
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
     named = [value for name, value in pairs if name == COOKIE]
     others = tuple((name, value) for name, value in pairs if name != COOKIE)
     return Asked(_chosen(named, Headers(scope=scope)), scope["path"], others)
 
 
 def _chosen(named: Sequence[str], headers: Headers) -> Language:
-    wishes = [*named[-1:], cookie_parser(headers.get("cookie", "")).get(COOKIE, "")]
+    cookies = headers.get("cookie")
+    wishes = [*named[-1:], cookie_parser(cookies).get(COOKIE, "") if cookies else ""]
     for wish in wishes:
         if wish in LANGUAGES:
             return wish

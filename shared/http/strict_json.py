@@ -44,13 +44,21 @@ def parse_json(body: bytes) -> Parsed | Problem:
         return _too_deep()
     except ValueError:
         return _malformed("a whole number has more than 4300 digits")
-    return _problem_within(value) if _wants_a_look(text) else Parsed(value)
+    return _problem_within(value) if _wants_a_look(text, value) else Parsed(value)
 
 
-def _wants_a_look(text: str) -> bool:
+def _wants_a_look(text: str, value: JsonValue) -> bool:
     """Whether the values must be gone through: NFC is closed under taking parts, so most bodies pass as a whole."""
-    if "\\u" in text or text.count("[") + text.count("{") > MAX_DEPTH:
+    if text.count("[") + text.count("{") > MAX_DEPTH:
         return True
+    if "\\u" in text:  # what its escapes stand for is looked at, which is a tenth of going through them
+        text = _ENCODER.encode(value)
+        if "\\u0000" in text:
+            return True
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            return True
     return not text.isascii() and not unicodedata.is_normalized("NFC", text)
 
 
@@ -82,6 +90,8 @@ def text_fault(text: str) -> tuple[str, str] | None:
     """Why the text cannot be stored or compared, and what to do; None when it can."""
     if "\x00" in text:
         return "holds the character U+0000", "leave the character out"
+    if text.isascii():
+        return None
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -121,6 +131,7 @@ def _number(text: str) -> float:
     return number
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_number)
 
 

@@ -114,13 +114,18 @@ async def open_new(tx: Transaction, expected: Mapping[str, tuple[int, datetime]]
     """
     try:
         async with tx.transaction():
-            await tx.copy_records_to_table(
-                "stream",
-                records=[(subject, *expected[subject]) for subject in sorted(expected)],
-                columns=("subject", "version", "last_time"),
-            )
+            return await open_made(tx, expected)
     except asyncpg.UniqueViolationError:
         return {}
+
+
+async def open_made(tx: Transaction, expected: Mapping[str, tuple[int, datetime]]) -> dict[str, Stream]:
+    """Like `open_new`, of subjects whose ids were made in this transaction: nobody else can have a row of them."""
+    await tx.copy_records_to_table(
+        "stream",
+        records=[(subject, *expected[subject]) for subject in sorted(expected)],
+        columns=("subject", "version", "last_time"),
+    )
     return {subject: Stream(0, NOTHING_SAID_AT, Stream(*ahead)) for subject, ahead in expected.items()}
 
 

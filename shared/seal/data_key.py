@@ -7,6 +7,7 @@ from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from joserfc.registry import HeaderParameter
+from joserfc.util import json_b64encode, urlsafe_b64encode
 
 KEY_BYTES = 32
 MAX_PLAINTEXT = 32 * 1024
@@ -22,6 +23,11 @@ _HEADERS = jwe.JWERegistry(
     },
     algorithms=["dir", "A256GCM"],
 )
+
+# The library's own encryption of the content, asked directly: what it looks up and checks around it (headers,
+# recipients, the use of the key) is the same for all of ours, and took a third of a reception's arithmetic. Opening
+# goes through all of its checks.
+_CONTENT = _HEADERS.get_enc("A256GCM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +62,12 @@ def seal(data_key: DataKey, purpose: str, plaintext: bytes) -> str:
     """
     if len(plaintext) > MAX_PLAINTEXT:
         raise ValueError(f"more than {MAX_PLAINTEXT} bytes to seal")
-    header = {"alg": "dir", "enc": "A256GCM", "sub": data_key.subject, "purpose": purpose}
-    return jwe.encrypt_compact(header, plaintext, data_key.key, registry=_HEADERS)
+    protected = json_b64encode({"alg": "dir", "enc": _CONTENT.name, "sub": data_key.subject, "purpose": purpose})
+    iv = _CONTENT.generate_iv()
+    ciphertext, tag = _CONTENT.encrypt(plaintext, data_key.key.raw_value, iv, protected)
+    no_key = b""  # with `dir` the content is encrypted under the data key itself
+    parts = (protected, no_key, *map(urlsafe_b64encode, (iv, ciphertext, tag)))
+    return b".".join(parts).decode("ascii")
 
 
 def open_sealed(data_key: DataKey, purpose: str, sealed: str) -> bytes | Broken:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from shared.store.pool import is_transient
 
 A = TypeVar("A")
 B = TypeVar("B")
+
+_QUIET_ROUNDS: Final = 5
+"""Of the event loop. A request takes two: read and parsed, then handed to its route, which asks."""
 
 _Batch: TypeAlias = "list[tuple[A, asyncio.Future[B]]]"
 
@@ -46,11 +49,25 @@ class Together(Generic[A, B]):
                 await self._asked.wait()
                 self._asked.clear()
                 while self._waiting:
+                    await self._let_in(len(batch))
                     batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
                     await self._carry_out_or_one_by_one(batch)
         finally:
             for _, answer in (*batch, *self._waiting):
                 answer.cancel()
+
+    async def _let_in(self, enough: int) -> None:
+        """Give way until ``enough`` wait (as many as were in the last batch), or nobody comes any more.
+
+        After a commit, all who are answered send their next request at the same time. Without this, a batch would begin
+        with the two or three that were read first, and what a batch costs however few it holds would be paid for them.
+        Who comes alone waits for nobody.
+        """
+        quiet = 0
+        while quiet < _QUIET_ROUNDS and len(self._waiting) < enough:
+            before = len(self._waiting)
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self._waiting) == before else 0
 
     async def _carry_out_or_one_by_one(self, batch: _Batch[A, B]) -> None:
         error = await self._try(batch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from opentelemetry import trace
@@ -74,6 +75,12 @@ def is_sampled(header: str | None) -> bool:
     return header is not None and len(header) == 55 and header[54] in "13579bdf"
 
 
+@lru_cache(maxsize=1)
+def _tracer_of(provider: trace.TracerProvider) -> trace.Tracer:
+    """A provider makes a new tracer each time that it is asked, which takes longer than opening a span."""
+    return provider.get_tracer(_TRACER)
+
+
 def about(stream: str) -> None:
     """Say of the span that is open here which stream it is about."""
     trace.get_current_span().set_attribute(STREAM, stream)
@@ -92,7 +99,7 @@ def span(
     remote = _read(parent)
     context = trace.set_span_in_context(NonRecordingSpan(remote)) if remote else None
     linked = [trace.Link(target) for target in map(_read, links) if target]
-    with trace.get_tracer(_TRACER).start_as_current_span(
+    with _tracer_of(trace.get_tracer_provider()).start_as_current_span(
         name,
         context,
         kind,
@@ -123,7 +130,7 @@ def open_message_span(
     remote = _read(parent) if is_sampled(parent) else None
     if remote is None:
         return None
-    return trace.get_tracer(_TRACER).start_span(
+    return _tracer_of(trace.get_tracer_provider()).start_span(
         name, trace.set_span_in_context(NonRecordingSpan(remote)), kind, attributes, start_time=began
     )
 
@@ -150,12 +157,15 @@ class Work:
     ) -> str | None:
         """Open a span for one of the things and return its traceparent, which goes to what is said because of it.
 
-        Its parent is the given traceparent, or whatever span is open here; ``alone`` begins a trace of its own.
+        Its parent is the given traceparent, or whatever span is open here; ``alone`` begins a trace of its own. In a
+        trace that is not recorded nothing is opened: what is said because of it names the parent.
         """
+        if parent is not None and not is_sampled(parent):
+            return parent
         given = {**(attributes or {}), STREAM: stream}
         remote = _read(parent)
         context = trace.set_span_in_context(NonRecordingSpan(remote) if remote else trace.INVALID_SPAN)
-        opened = trace.get_tracer(_TRACER).start_span(
+        opened = _tracer_of(trace.get_tracer_provider()).start_span(
             name, context if remote or alone else None, SpanKind.INTERNAL, given
         )
         self.spans.append(opened)

@@ -49,8 +49,9 @@ def intake_app(intake: Intake, figure: tuple[int, str] | None = None, banner: tu
     """Intake as its main constructs it."""
     bus = Bus(intake_handlers.hearer(), intake.database, NO_BROKER)
     shell = Pages(_templates("intake"), "/intake", NAV, banner=banner)
-    app = make_app(Running("intake", intake.database, bus, None), shell, title="Lienthong intake", dev_actor=True)
-    app.include_router(intake_api.router(intake.database, intake.keyring, intake.register, intake.door, figure))
+    routes = intake_api.router(intake.database, intake.keyring, intake.register, intake.door, figure)
+    running = Running("intake", intake.database, bus, None)
+    app = make_app(running, shell, title="Lienthong intake", dev_actor=True, hot=routes)
     app.include_router(intake_pages.router(intake.database, shell, figure))
     return app
 

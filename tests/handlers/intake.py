@@ -15,7 +15,7 @@ from services.intake import handlers, store
 from services.intake.handlers import catalogue, reception
 from services.intake.handlers.catalogue import PublishedProcedure
 from services.intake.handlers.door import Coming, Done, NotDone, Wish, take
-from services.intake.handlers.known import Calendars
+from services.intake.handlers.known import Kept
 from services.intake.handlers.reception import Asked, KeyReused, Received
 from services.intake.values import Dossier, NotAccepted, Procedure, Submission
 from shared.access import Actor, Role
@@ -56,7 +56,7 @@ class Intake:
     database: Database
     keyring: Keyring
     register: Register
-    calendars: Calendars = field(default_factory=Calendars)
+    kept: Kept = field(default_factory=Kept)
     door: Together[Asked, Outcome] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,7 +90,7 @@ class Intake:
 
     async def receive_all(self, asked: Sequence[Asked]) -> Sequence[Outcome]:
         """Everything in one transaction, without the door."""
-        return await reception.receive(self.database, self.keyring, self.calendars, asked)
+        return await reception.receive(self.database, self.keyring, self.kept, asked)
 
     async def receives(self, **changes: Any) -> dict[str, Any]:
         """A dossier handed in at the ward's desk; the receipt."""

@@ -16,7 +16,7 @@ import pytest
 from deploy.launcher.postgres import Databases
 from services.intake import store
 from services.intake.handlers import catalogue, door
-from services.intake.handlers.known import Calendars
+from services.intake.handlers.known import Kept
 from services.intake.handlers.reception import APPLICANT, CONTACT_PURPOSE, KeyReused, Received
 from services.intake.values import NotAccepted, Record, Status
 from shared.access import Role
@@ -430,11 +430,26 @@ async def test_units_and_calendars_are_kept_in_every_version_and_once(intake: In
 
 
 async def test_a_second_process_knows_what_the_first_one_heard(intake: Intake, another: Intake) -> None:
-    assert another.calendars == Calendars()
+    assert another.kept == Kept()
 
     receipt = await another.receives()
 
     assert receipt["promise"].endswith("+00:00")
+
+
+async def test_what_a_process_keeps_gives_way_to_what_another_one_heard_or_published(
+    intake: Intake, another: Intake
+) -> None:
+    before = await intake.receives()
+
+    await another.publishes(a_procedure(version=0, term=Term(3, TermUnit.WORKING_DAY)))
+    shorter = await intake.receives()
+    await another.hears(a_unit_published(WARD, 2, valid_to=date(2018, 1, 1)))
+    (closed,) = await intake.receive_all([asking()])
+
+    assert (before["term"]["value"], shorter["term"]["value"]) == (10, 3)
+    assert isinstance(closed, NotAccepted)
+    assert closed.name == "unit-not-in-office"
 
 
 # --- the catalogue ---------------------------------------------------------------------------------------------------

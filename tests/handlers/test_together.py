@@ -71,6 +71,36 @@ async def test_a_lone_caller_does_not_wait_for_company() -> None:
     assert desk.batches == [[4]]
 
 
+async def test_a_batch_begins_with_as_many_as_the_last_although_they_come_one_after_the_other() -> None:
+    desk = Desk()
+
+    async def asks_after(rounds: int) -> int:
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        return await desk.together.ask(10 + rounds)
+
+    async with running(desk):
+        first = await one_is_in_flight(desk)
+        others = await ask_all(desk, *range(2, 10))
+        desk.open.set()
+        await asyncio.gather(first, *others)
+        await asyncio.gather(*(asks_after(rounds) for rounds in range(8)))
+
+    assert desk.batches == [[1], [*range(2, 10)], [*range(10, 18)]]
+
+
+async def test_a_batch_does_not_wait_for_those_who_stay_away() -> None:
+    desk = Desk()
+    async with running(desk):
+        first = await one_is_in_flight(desk)
+        others = await ask_all(desk, *range(2, 10))
+        desk.open.set()
+        await asyncio.gather(first, *others)
+        assert await desk.together.ask(10) == 100
+
+    assert desk.batches[-1] == [10]
+
+
 async def test_who_asks_while_one_is_in_flight_shares_the_next_and_gets_his_own_answer() -> None:
     desk = Desk(largest=3)
     async with running(desk):

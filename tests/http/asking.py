@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import httpx
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.types import ASGIApp
 
 from shared.access import Action, Actor
 from shared.http.actor import actor_of, believe_dev_actors, demand
 from shared.http.body import CheckedBody
+from shared.http.command_route import Straight
 from shared.http.commands import idempotency_key
 from shared.http.fields import BusinessTime, Form, ShortText, Text
 from shared.http.problems import RESPONSES, say_problems
@@ -31,8 +32,13 @@ class Reception(Form):
     sets: int = 1
 
 
-def an_app(fail: Callable[[], None] = lambda: None, max_bytes: int = 1024 * 1024) -> FastAPI:
+def an_app(
+    fail: Callable[[], None] = lambda: None, max_bytes: int = 1024 * 1024, hot: APIRouter | None = None
+) -> FastAPI:
     app = FastAPI(responses=RESPONSES)
+    if hot is not None:
+        app.add_middleware(Straight, router=hot)
+        app.include_router(hot)
 
     @app.post("/dossiers", status_code=201)
     async def receive(

@@ -6,7 +6,8 @@ import asyncio
 import time
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
+from starlette.responses import JSONResponse
 
 from services.intake import store
 from services.intake.api.answers import (
@@ -45,15 +46,14 @@ from services.intake.values import NotAccepted, NotPublishable
 from shared import telemetry
 from shared.access import Action, Actor, Role
 from shared.events import Channel
-from shared.http.actor import actor_of, demand
-from shared.http.commands import digest_of, idempotency_key, other_command
+from shared.http.actor import ActorHere, demand
+from shared.http.command_route import CommandRoute
+from shared.http.commands import KeyHere, digest_of, other_command
 from shared.http.problems import Problem, RefusedError
 from shared.journal import CommandKey
 from shared.seal import Keyring, Register
 from shared.store import Database, Together
 
-ActorHere = Annotated[Actor, Depends(actor_of)]
-KeyHere = Annotated[str, Depends(idempotency_key)]
 Door = Together[Asked, Received | NotAccepted | KeyReused]
 
 _ONE_PICTURE: Final[dict[str, Any]] = {"isolation": "repeatable_read", "readonly": True}
@@ -77,8 +77,7 @@ def router(
 
 
 def _dossier_routes(routes: APIRouter, database: Database, keyring: Keyring, reception: Door) -> None:
-    @routes.post("/dossiers", status_code=201)
-    async def post_dossier(who: ActorHere, key: KeyHere, form: DossierForm, response: Response) -> dict[str, Any]:
+    async def post_dossier(who: ActorHere, key: KeyHere, form: DossierForm) -> Response:
         """Receive a dossier: the answer is what the receipt says (form 01). The same command again: the same answer."""
         _demand_reception(who, form)
         outcome = await reception.ask(_asked(who, key, form))
@@ -87,10 +86,19 @@ def _dossier_routes(routes: APIRouter, database: Database, keyring: Keyring, rec
         if isinstance(outcome, NotAccepted):
             raise RefusedError(not_accepted(outcome))
         telemetry.about(outcome.answer["id"])
-        response.headers["Location"] = f"/intake/dossiers/{outcome.answer['code']}"
+        headers = {"Location": f"/intake/dossiers/{outcome.answer['code']}"}
         if outcome.repeated:
-            response.headers["Idempotent-Replayed"] = "true"
-        return outcome.answer
+            headers["Idempotent-Replayed"] = "true"
+        return JSONResponse(outcome.answer, 201, headers)
+
+    routes.add_api_route(
+        "/dossiers",
+        post_dossier,
+        methods=["POST"],
+        status_code=201,
+        response_model=dict[str, Any],
+        route_class_override=CommandRoute,
+    )
 
     @routes.get("/dossiers/{code}")
     async def get_dossier(who: ActorHere, code: DossierCode) -> dict[str, Any]:

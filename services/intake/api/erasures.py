@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
 from services.intake import store
 from services.intake.api.answers import compared, erasure_of, not_erased, not_in_the_register
@@ -13,17 +13,14 @@ from services.intake.api.finding import found
 from services.intake.api.forms import DossierCode, ErasureForm
 from services.intake.handlers import erasure
 from services.intake.handlers.erasure import NotErased, Wanted
-from shared.access import Action, Actor
-from shared.http.actor import actor_of, demand
-from shared.http.commands import digest_of, idempotency_key
+from shared.access import Action
+from shared.http.actor import ActorHere, demand
+from shared.http.commands import KeyHere, digest_of
 from shared.http.problems import Problem, RefusedError
 from shared.seal import Register, RegisterError
 from shared.store import Database
 
 log = logging.getLogger(__name__)
-
-ActorHere = Annotated[Actor, Depends(actor_of)]
-KeyHere = Annotated[str, Depends(idempotency_key)]
 
 
 def add(routes: APIRouter, database: Database, register: Register) -> None:

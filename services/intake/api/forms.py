@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -29,6 +28,8 @@ Email = Annotated[
 IdNumber = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{5,19}$")]
 """An identity card (9 or 12 digits), a passport, or a business's number (10 digits, or 13 as 0101234567-001)."""
 Phone = Annotated[str, Field(pattern=r"^\+?[0-9]{8,15}$")]
+
+_NO_CONTACT: Final = "{}"
 
 
 class ApplicantForm(Form):
@@ -206,15 +207,15 @@ def coming_of(dossier: str, command: str, form: SupplementForm | WithdrawalForm 
 
 def submission_of(form: DossierForm) -> Submission:
     """What was handed in; whose it is and how to tell them as bytes that are sealed at once."""
-    contact = form.contact.model_dump(exclude_none=True) if form.contact else {}
+    contact = form.contact.model_dump_json(exclude_none=True) if form.contact else _NO_CONTACT
     record = form.record
     return Submission(
         form.unit,
         form.procedure,
         form.channel,
         form.components,
-        json.dumps(form.applicant.model_dump(exclude_none=True), ensure_ascii=False).encode(),
-        json.dumps(contact).encode() if contact else None,
+        form.applicant.model_dump_json(exclude_none=True).encode(),
+        contact.encode() if contact != _NO_CONTACT else None,
         Record(record.origin, record.received, record.promise, record.attributes) if record else None,
     )
 

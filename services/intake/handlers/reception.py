@@ -12,7 +12,7 @@ from typing import Any, Final
 import uuid_utils
 
 from services.intake import store
-from services.intake.handlers.known import Calendars, known_for
+from services.intake.handlers.known import Kept, known_for
 from services.intake.rules import reception as rules
 from services.intake.values import Accepted, Citizen, Dossier, NotAccepted, Status, Submission
 from shared import journal, telemetry
@@ -61,24 +61,23 @@ class KeyReused:
 
 
 async def receive(
-    database: Database, keyring: Keyring, calendars: Calendars, asked: Sequence[Asked]
+    database: Database, keyring: Keyring, kept: Kept, asked: Sequence[Asked]
 ) -> list[Received | NotAccepted | KeyReused]:
     """Receive submissions in one transaction; an answer for each, in order. Nothing is stored by halves."""
     while True:
         try:
             with telemetry.together() as work:
                 async with database.transaction() as tx:
-                    return await _receive(tx, keyring, calendars, asked, work)
+                    return await _receive(tx, keyring, kept, asked, work)
         except TakenMeanwhileError:
             continue
 
 
 async def _receive(
-    tx: Transaction, keyring: Keyring, calendars: Calendars, asked: Sequence[Asked], work: telemetry.Work
+    tx: Transaction, keyring: Keyring, kept: Kept, asked: Sequence[Asked], work: telemetry.Work
 ) -> list[Received | NotAccepted | KeyReused]:
     answered = await journal.answers(tx, [one.key for one in asked])
-    known = await known_for(tx, calendars, {one.submission.procedure for one in asked})
-    now = await journal.instant(tx)
+    known, now = await known_for(tx, kept, {one.submission.procedure for one in asked})
     new: dict[CommandKey, tuple[Asked, Accepted]] = {}
     refused: dict[tuple[CommandKey, bytes], NotAccepted] = {}
     for one in asked:
@@ -88,7 +87,7 @@ async def _receive(
         if isinstance(decided, Accepted):
             new[one.key] = (one, decided)
             if not decided.holidays_known and one.submission.record is None:
-                calendars.ends(decided.calendar, decided.calendar_version)
+                kept.ends(decided.calendar, decided.calendar_version)
         else:
             refused[one.key, one.digest] = decided
     answers = await _write(tx, keyring, list(new.values()), work)
@@ -133,7 +132,9 @@ async def _write(
     keys = [new_data_key(str(uuid_utils.uuid7())) for _ in accepted]
     traces = {key.subject: _traced(work, key.subject, asked) for key, (asked, _) in zip(keys, accepted, strict=True)}
     citizens = [_citizen(keyring, key, asked.submission) for key, (asked, _) in zip(keys, accepted, strict=True)]
-    locked = await journal.lock(tx, [key.subject for key in keys])
+    locked = await journal.open_made(
+        tx, {key.subject: (1, decided.received) for key, (_, decided) in zip(keys, accepted, strict=True)}
+    )
     # The counters are shared by all who receive at a desk: locked last, and only until the commit.
     last = await store.take_numbers(tx, Counter((one.unit.code, one.day) for _, one in accepted))
     left = Counter((one.unit.code, one.day) for _, one in accepted)

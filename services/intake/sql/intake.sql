@@ -58,6 +58,15 @@ INSERT INTO unit (code, version, name, level, calendar, valid_from, valid_to)
 SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::date[], $7::date[])
 ON CONFLICT (code, version) DO NOTHING;
 
+-- name: marks
+-- The clock, and by what a process sees whether what it keeps still holds. Versions of units and of calendars are only
+-- ever added: their number is enough.   $1 codes of procedures
+SELECT clock_timestamp() AS now,
+       (SELECT count(*) FROM unit)::int AS units,
+       (SELECT count(*) FROM calendar)::int AS calendars,
+       ARRAY(SELECT code FROM procedure WHERE code = ANY($1::text[]) ORDER BY code) AS codes,
+       ARRAY(SELECT version FROM procedure WHERE code = ANY($1::text[]) ORDER BY code) AS versions;
+
 -- name: calendar_versions
 -- Codes and newest versions of the calendars.
 SELECT code, max(version) AS version FROM calendar GROUP BY code;

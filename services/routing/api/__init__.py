@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi import Path as PathParameter
 
 from services.routing import handlers, store
@@ -36,16 +36,13 @@ from services.routing.api.forms import (
 )
 from services.routing.handlers import Calendars, NotDone, NotPublished
 from shared import telemetry
-from shared.access import Action, Actor
+from shared.access import Action
 from shared.calendar import CalendarError, to_data
 from shared.events import StageRole
-from shared.http.actor import actor_of, demand
-from shared.http.commands import idempotency_key
+from shared.http.actor import ActorHere, demand
+from shared.http.commands import KeyHere
 from shared.http.problems import Problem, RefusedError
 from shared.store import Database
-
-ActorHere = Annotated[Actor, Depends(actor_of)]
-KeyHere = Annotated[str, Depends(idempotency_key)]
 
 _ONE_PICTURE: Final[dict[str, Any]] = {"isolation": "repeatable_read", "readonly": True}
 
