@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,8 +15,8 @@ from random import Random
 from typing import Any, Final
 
 from deploy.launcher import process
-from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import REPOSITORY, SERVICES, Layout
+from shared.seal import Erasure, Register
 from tests.faults.history import History
 from tests.faults.load import Load, Town
 from tests.flow.river import River, flowing
@@ -40,12 +41,47 @@ BEGIN
     RETURN new;
 END $$;
 CREATE TRIGGER remember_parked AFTER INSERT ON parked FOR EACH ROW EXECUTE FUNCTION remember_parked();
+CREATE TABLE ever_pointed (topic text, subject text, version int);
+CREATE FUNCTION remember_pointed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO ever_pointed VALUES (new.topic, new.aggregateid, new.version);
+    RETURN new;
+END $$;
+CREATE TRIGGER remember_pointed AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION remember_pointed();
 """
-"""What was parked is deleted when it is heard: without a witness, parking would hide a relay's faults."""
+"""What was parked is deleted when it is heard: without a witness, parking would hide a relay's faults. Pointers are
+deleted when they are sent: without one, nobody could tell what was published again."""
 
 _OLDEST_UNSENT: Final = "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0)::float8 FROM outbox"
 
+_SAID: Final = "SELECT subject, version FROM stream WHERE version > 0"
+_HEARD: Final = "SELECT subject, version FROM heard WHERE source = $1"
+_UNSENT: Final = "SELECT aggregateid AS subject, min(version) - 1 AS version FROM outbox WHERE topic IS NULL GROUP BY 1"
+_CONTACTS_SAID: Final = "SELECT aggregateid AS subject, version FROM snapshot"
+_CONTACTS_KEPT: Final = "SELECT dossier AS subject, version FROM contact"
+
+_TALLIED: Final = {"TALLY_SECONDS": "1", "TALLY_ROTATION_SECONDS": "10"}
+"""A lost last event is to be found while somebody watches."""
+
 _FORGERS: Final = "forged-"
+
+HEARERS: Final = {
+    "intake": ("routing", "notification", "reporting"),
+    "routing": ("intake", "notification", "reporting"),
+    "notification": ("intake", "reporting"),
+}
+"""Who hears a speaker, as docs/delivery.md says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """An entry of a journal that a restore took back. ``is_first``: it was not said because of another."""
+
+    subject: str
+    version: int
+    type: str
+    actor: str | None
+    is_first: bool
 
 
 @dataclass(slots=True)
@@ -56,6 +92,12 @@ class Tally:
     recovered: dict[str, list[float]] = field(default_factory=dict)
     forged: dict[tuple[str, int, int], str] = field(default_factory=dict)
     """(topic, partition, offset) of records that nobody said, and what is wrong with each."""
+    lost: dict[str, dict[str, set[int]]] = field(default_factory=dict)
+    """By topic and subject the versions that some hearer may have lost: those alone may be published again."""
+    last_lost: list[tuple[str, str, int]] = field(default_factory=list)
+    """(source, subject, version) of last events that were lost while all before them were heard."""
+    undone: dict[str, dict[str, Undone]] = field(default_factory=dict)
+    """By speaker and id what its journal lost when it was restored from an older copy."""
 
     def took(self, what: str, seconds: float) -> None:
         """One more time to recovery."""
@@ -118,6 +160,24 @@ class Ground:
             raise AssertionError(f"{error}: {', '.join(reasons)}") from None
         self.tally.took("drained", time.monotonic() - began)
 
+    async def healed(self, *, seconds: float = 180) -> None:
+        """Wait until all that had been said and sent when this was called is heard, whatever was lost of it."""
+        sent = {source: await self.sent_by(source) for source in HEARERS}
+        contacts = await self.contacts_said()
+        began = time.monotonic()
+
+        async def is_heard() -> bool:
+            for source, hearers in HEARERS.items():
+                for hearer in hearers:
+                    heard = await self.heard_by(hearer, source)
+                    if any(heard.get(one, 0) < version for one, version in sent[source].items()):
+                        return False
+            kept = await self._versions("notification", _CONTACTS_KEPT)
+            return all(kept.get(one, 0) >= version for one, version in contacts.items())
+
+        await until(is_heard, "what was lost is heard", seconds=seconds)
+        self.tally.took("healed", time.monotonic() - began)
+
     async def quiet_outboxes(self, *, seconds: float = 240) -> None:
         """Wait until the relays have carried what was waiting; what clients say meanwhile comes and goes."""
         await until(self._carried, "the relays have carried what was waiting", seconds=seconds)
@@ -136,25 +196,66 @@ class Ground:
                 parked = await store.fetchval(
                     "SELECT count(*) FROM parked WHERE NOT starts_with(subject, $1)", _FORGERS
                 )
-            if parked:
+            if parked and not self.tally.undone:
                 reasons.append(f"{service} parked {parked}")
-        return reasons
+        if not self.tally.undone:
+            for (source, hearer), missing in (await self.missing()).items():
+                reasons.append(f"{hearer} has not heard {missing} that {source} said")
+        return reasons + [f"nobody is told that {source} was restored" for source in await self._unalarmed()]
+
+    async def _unalarmed(self) -> list[str]:
+        """Speakers that were restored and have not said yet that hearers are ahead of them."""
+        found = []
+        for source in self.tally.undone:
+            sent = await self.sent_by(source)
+            hearers = [await self.heard_by(each, source) for each in HEARERS[source] if each not in self.tally.undone]
+            is_ahead = any(version > sent.get(one, 0) for heard in hearers for one, version in heard.items())
+            if is_ahead and b"hearer_ahead" not in self.river.layout.log(source).read_bytes():
+                found.append(source)
+        return found
+
+    async def missing(self) -> dict[tuple[str, str], int]:
+        """(speaker, hearer), and how many versions that were said and sent the second has not heard of the first.
+
+        Contacts on their compacted topic are counted with intake's.
+        """
+        found: dict[tuple[str, str], int] = {}
+        for source, hearers in HEARERS.items():
+            sent = await self.sent_by(source)
+            for hearer in hearers:
+                heard = await self._versions(hearer, _HEARD, source)
+                found[source, hearer] = sum(max(0, version - heard.get(one, 0)) for one, version in sent.items())
+        said, kept = await self.contacts_said(), await self._versions("notification", _CONTACTS_KEPT)
+        found["intake", "notification"] += sum(kept.get(one, 0) < version for one, version in said.items())
+        return {pair: count for pair, count in found.items() if count}
+
+    async def sent_by(self, source: str) -> dict[str, int]:
+        """By subject how much a speaker has said and sent."""
+        said = await self._versions(source, _SAID)
+        return {**said, **await self._versions(source, _UNSENT)}
+
+    async def heard_by(self, hearer: str, source: str) -> dict[str, int]:
+        """By subject how much a hearer has heard of a speaker."""
+        return await self._versions(hearer, _HEARD, source)
+
+    def erased(self) -> Mapping[str, Erasure]:
+        """What the register of erasures has."""
+        return Register(self.river.layout.erasures).erasures()
+
+    async def contacts_said(self) -> dict[str, int]:
+        """By subject the version of the contact that intake sealed last."""
+        return await self._versions("intake", _CONTACTS_SAID)
+
+    async def _versions(self, service: str, query: str, *given: str) -> dict[str, int]:
+        async with self.river.store(service) as store:
+            return {row["subject"]: row["version"] for row in await store.fetch(query, *given)}
 
     async def started(self, service: str, what: str) -> None:
-        """Start a service that was ended, and wait until it is ready.
-
-        As the supervisor does, it is started again when it ends before that, because its database is not there yet.
-        """
+        """Start a service that was ended, and wait until it is ready: it waits for servers that are not there yet."""
         began = time.monotonic()
-        while True:
-            try:
-                await self.river.start(service)
-            except LaunchError:
-                if time.monotonic() - began > _READY_WITHIN:
-                    raise
-                self.tally.done["ended before it was ready"] += 1
-            else:
-                break
+        program = replace(self.river.programs[service], patience=_READY_WITHIN)
+        self.river.running[service] = process.start(program, self.river.layout)
+        await process.wait_ready(program, self.river.running[service])
         self.tally.took(what, time.monotonic() - began)
 
     async def killed(self, service: str) -> None:
@@ -196,14 +297,14 @@ async def ground(layout: Layout, seed: int, *, name: str = "history") -> AsyncIt
     history = History(_path(name, seed))
     history.open()
     try:
+        _put_aside(layout.var / "log")
         async with flowing(layout) as river:
-            for program in ("notification",):
-                whole = river.programs[program]
-                river.programs[program] = replace(
-                    whole, environment={**whole.environment, "SMTP_TIMEOUT": _SMTP_TIMEOUT}
-                )
-                await river.running[program].stop()
-                await river.start(program)
+            for service in SERVICES:
+                whole = river.programs[service]
+                more = {"SMTP_TIMEOUT": _SMTP_TIMEOUT} if service == "notification" else {}
+                river.programs[service] = replace(whole, environment={**whole.environment, **_TALLIED, **more})
+                await river.running[service].stop()
+            await asyncio.gather(*(river.start(service) for service in SERVICES))
             for service in SERVICES:
                 async with river.store(service) as store:
                     await store.execute(_WITNESS)
@@ -214,6 +315,15 @@ async def ground(layout: Layout, seed: int, *, name: str = "history") -> AsyncIt
                 history.path.unlink()
     finally:
         history.close()
+
+
+def _put_aside(logs: Path) -> None:
+    """What an earlier run wrote is kept beside; the checker reads what this one does."""
+    before = logs.with_name("log.before")
+    shutil.rmtree(before, ignore_errors=True)
+    if logs.exists():
+        logs.rename(before)
+    logs.mkdir(parents=True)
 
 
 def _path(name: str, seed: int) -> Path:

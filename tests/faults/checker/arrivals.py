@@ -18,6 +18,7 @@ _STEPS: Final = (
     "withdraw",
     "finish",
     "collect_result",
+    "erase",
 )
 
 
@@ -34,6 +35,6 @@ def _every_step_was_taken(evidence: Evidence, finding: Finding) -> None:
 
 
 INVARIANTS: Final = (
-    Invariant("no arrival was dropped", _none_was_turned_away),
+    Invariant("no arrival was dropped", _none_was_turned_away, outlasts_restores=True),
     Invariant("every step of a dossier's life was taken", _every_step_was_taken),
 )

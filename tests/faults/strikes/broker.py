@@ -9,7 +9,7 @@ from typing import Final
 
 from tests.faults.ground import Ground
 from tests.faults.history import Outcome
-from tests.faults.load import APPLICANT, Doors, submission
+from tests.faults.load import Doors, submission
 from tests.faults.strikes import Strike
 
 
@@ -32,7 +32,7 @@ async def outage(ground: Ground, seconds: int) -> None:
     until = time.monotonic() + seconds
     try:
         while time.monotonic() < until:
-            taken = await doors.once(submission(chance, APPLICANT))
+            taken = await doors.once(submission(chance))
             assert taken.outcome is Outcome.OK, f"without a broker intake answered {taken.status}: {taken.answer}"
             ground.tally.done["accepted while the broker was away"] += 1
             await asyncio.sleep(0.5)
