@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.journal import shard_of
 from shared.topics import CONTACT, CONTROL, TOPIC_OF, Service, Topic
@@ -23,7 +23,7 @@ from tests.faults.history import Asked, Outcome
 from tests.faults.load import Doors, submission
 from tests.faults.strikes import Strike
 from tests.flow.river import TOWN_PROCEDURE
-from tests.flow.rough import make_anew
+from tests.flow.rough import cut, make_anew
 from tests.processes import until
 
 _LOST: Final = 20
@@ -48,7 +48,7 @@ async def _records_deleted(ground: Ground, hearers: Sequence[str], lost: Sequenc
     async with _lagging(ground, hearers, lost):
         compacted = [topic for topic in lost if topic.compacted]
         async with _forgotten(ground, lost):
-            await _delete(ground, [topic for topic in lost if not topic.compacted])
+            await cut(ground.river.servers.kafka, [topic for topic in lost if not topic.compacted])
             await _anew(ground, compacted)
         ground.tally.done["topics emptied"] += 1
 
@@ -116,7 +116,7 @@ async def _lose_one(ground: Ground, doors: Doors) -> None:
     await until(is_heard_by_all_others, f"version {last} of {dossier} is heard", seconds=120)
     topic = TOPIC_OF[Service.ROUTING]
     async with _forgotten(ground, [topic]):
-        await _delete(ground, [topic], shard_of(dossier))
+        await cut(ground.river.servers.kafka, [topic], lambda number: number == shard_of(dossier))
     assert (await ground.heard_by(hearer, "routing"))[dossier] == last - 1
     ground.tally.last_lost.append(("routing", dossier, last))
     ground.tally.done["last event lost"] += 1
@@ -186,27 +186,6 @@ async def _forgotten(ground: Ground, lost: Sequence[Topic]) -> AsyncIterator[Non
         for subject, version in (await ground.contacts_said()).items():
             declared.setdefault(subject, set()).update(range(1, version + 1))
     ground.tally.done["topic lost"] += 1
-
-
-async def _delete(ground: Ground, wanted: Sequence[Topic], only: int | None = None) -> None:
-    """Delete all records that partitions (or only one) hold now."""
-    kafka = ground.river.servers.kafka
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    reader: Any = AIOKafkaConsumer(bootstrap_servers=kafka)
-    await admin.start()
-    await reader.start()
-    try:
-        where = [
-            TopicPartition(topic.name, number)
-            for topic in wanted
-            for number in range(topic.partitions)
-            if only in {None, number}
-        ]
-        ends = await reader.end_offsets(where)
-        await admin.delete_records({each: RecordsToDelete(before_offset=end) for each, end in ends.items()})
-    finally:
-        await reader.stop()
-        await admin.close()
 
 
 async def _anew(ground: Ground, wanted: Sequence[Topic]) -> None:

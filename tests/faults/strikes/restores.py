@@ -22,7 +22,7 @@ from tests.processes import until
 _MEANWHILE: Final = 40
 """Entries that have to be said, or heard, between the copy and the restore, and after it."""
 
-_SPEAKERS: Final = ("routing", "intake", "notification")
+_SPEAKERS: Final = ("intake", "routing", "notification")
 _ENTRIES: Final = "SELECT aggregateid AS subject, version, id::text AS id, type, actor, cause_version FROM journal"
 _BUSY: Final = (asyncpg.ObjectInUseError, asyncpg.PostgresConnectionError, OSError)
 
@@ -46,10 +46,9 @@ async def restore_a_hearer(ground: Ground, times: int) -> None:
         await ground.healed()
 
 
-async def restore_a_speaker(ground: Ground, times: int) -> None:
+async def _restore_a_speaker(service: str, ground: Ground, times: int) -> None:
     """A speaker's database is replaced by a copy: what it said since is written down, and then gone."""
-    for turn in range(times):
-        service = _SPEAKERS[turn % len(_SPEAKERS)]
+    for _ in range(times):
         await _copy(ground, service)
         enough = len(ground.erased()) + 2
         await _goes_on(ground, service)
@@ -134,5 +133,12 @@ async def _entries(ground: Ground, service: str) -> dict[str, Undone]:
 
 STRIKES: Final = (
     Strike("restored_hearer", "reporting's database is restored from an older copy", restore_a_hearer),
-    Strike("restored_speaker", "a speaker's database is restored from an older copy", restore_a_speaker),
+    *(
+        Strike(
+            f"restored_{speaker}",
+            f"{speaker}'s database is restored from an older copy",
+            partial(_restore_a_speaker, speaker),
+        )
+        for speaker in _SPEAKERS
+    ),
 )
