@@ -7,7 +7,7 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,8 +25,8 @@ from tests.processes import until
 KEPT: Final = REPOSITORY / "var" / "faults" / "history"
 """Where histories lie; that of a run that failed is kept under its seed."""
 
-_LAST_ANSWER: Final = 120.0
-"""Seconds after the last arrival within which everybody has to be told."""
+_STUCK: Final = 120.0
+"""Seconds in which nothing moves at all: then it is waited for in vain. A machine that is busy takes its time."""
 
 _READY_WITHIN: Final = 120.0
 
@@ -52,7 +52,9 @@ CREATE TRIGGER remember_pointed AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNC
 """What was parked is deleted when it is heard: without a witness, parking would hide a relay's faults. Pointers are
 deleted when they are sent: without one, nobody could tell what was published again."""
 
-_OLDEST_UNSENT: Final = "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0)::float8 FROM outbox"
+_OLDEST_POINTER: Final = "SELECT coalesce(min(id), 0) FROM outbox"
+_NEWEST_POINTER: Final = "SELECT coalesce(max(id), 0) FROM outbox"
+_UNSENT_BEFORE: Final = "SELECT count(*) FROM outbox WHERE id <= $1"
 
 _SAID: Final = "SELECT subject, version FROM stream WHERE version > 0"
 _HEARD: Final = "SELECT subject, version FROM heard WHERE source = $1"
@@ -134,8 +136,10 @@ class Ground:
         running = asyncio.create_task(load.run(stop))
         try:
             yield load
+            await while_it_moves(lambda: not load.not_taken, lambda: len(load.not_taken), "every step is taken")
             stop.set()
-            await asyncio.wait_for(running, _LAST_ANSWER)
+            await while_it_moves(running.done, lambda: load.under_way, "everybody is told")
+            await running
         finally:
             running.cancel()
             load.break_off()
@@ -143,7 +147,7 @@ class Ground:
             await load.close()
         await self.quiet()
 
-    async def quiet(self, *, seconds: float = 240) -> None:
+    async def quiet(self) -> None:
         """Wait until nothing is unsent, unheard, parked or on its way to a citizen; what was forged does not count."""
         calm, reasons = 0, ["not looked at yet"]
 
@@ -155,39 +159,48 @@ class Ground:
 
         began = time.monotonic()
         try:
-            await until(twice, "the river is quiet", seconds=seconds)
+            await while_it_moves(twice, lambda: tuple(reasons), "the river is quiet")
         except AssertionError as error:
             raise AssertionError(f"{error}: {', '.join(reasons)}") from None
         self.tally.took("drained", time.monotonic() - began)
 
-    async def healed(self, *, seconds: float = 180) -> None:
+    async def healed(self) -> None:
         """Wait until all that had been said and sent when this was called is heard, whatever was lost of it."""
         sent = {source: await self.sent_by(source) for source in HEARERS}
         contacts = await self.contacts_said()
-        began = time.monotonic()
+        began, missing = time.monotonic(), 0
 
         async def is_heard() -> bool:
+            nonlocal missing
+            kept = await self._versions("notification", _CONTACTS_KEPT)
+            missing = sum(kept.get(one, 0) < version for one, version in contacts.items())
             for source, hearers in HEARERS.items():
                 for hearer in hearers:
                     heard = await self.heard_by(hearer, source)
-                    if any(heard.get(one, 0) < version for one, version in sent[source].items()):
-                        return False
-            kept = await self._versions("notification", _CONTACTS_KEPT)
-            return all(kept.get(one, 0) >= version for one, version in contacts.items())
+                    missing += sum(heard.get(one, 0) < version for one, version in sent[source].items())
+            return not missing
 
-        await until(is_heard, "what was lost is heard", seconds=seconds)
+        await while_it_moves(is_heard, lambda: missing, "what was lost is heard")
         self.tally.took("healed", time.monotonic() - began)
 
-    async def quiet_outboxes(self, *, seconds: float = 240) -> None:
+    async def quiet_outboxes(self) -> None:
         """Wait until the relays have carried what was waiting; what clients say meanwhile comes and goes."""
-        await until(self._carried, "the relays have carried what was waiting", seconds=seconds)
+        lowest: list[int] = []
 
-    async def _carried(self) -> bool:
-        oldest = 0.0
+        async def is_carried() -> bool:
+            lowest.clear()
+            waiting = 0
+            for service in SERVICES:
+                async with self.river.store(service) as store:
+                    lowest.append(await store.fetchval(_OLDEST_POINTER))
+                    waiting += await store.fetchval(_UNSENT_BEFORE, before[service])
+            return not waiting
+
+        before: dict[str, int] = {}
         for service in SERVICES:
             async with self.river.store(service) as store:
-                oldest = max(oldest, await store.fetchval(_OLDEST_UNSENT))
-        return oldest < 1.0
+                before[service] = await store.fetchval(_NEWEST_POINTER)
+        await while_it_moves(is_carried, lambda: tuple(lowest), "the relays have carried what was waiting")
 
     async def _unquiet(self) -> list[str]:
         reasons = [one for one in await self.river.unsettled() if " parked " not in one]
@@ -198,6 +211,10 @@ class Ground:
                 )
             if parked and not self.tally.undone:
                 reasons.append(f"{service} parked {parked}")
+        for service in SERVICES:
+            figures = (await self.river.status(service)).get("tally", {})
+            if not figures.get("compared"):
+                reasons.append(f"{service} has not compared yet")
         if not self.tally.undone:
             for (source, hearer), missing in (await self.missing()).items():
                 reasons.append(f"{hearer} has not heard {missing} that {source} said")
@@ -278,7 +295,7 @@ class Ground:
         command = (whole.command[0], "-m", "tests.faults.process", service)
         return replace(whole, command=command, environment={**whole.environment, **given})
 
-    async def dies(self, service: str, *, seconds: float = 120) -> bool:
+    async def dies(self, service: str, *, seconds: float = 300) -> bool:
         """Wait until a process ends by itself; whether it was at its crash point that it did."""
         running: process.Running = self.river.running[service]
         await until(lambda: not running.is_alive(), f"{service} comes to its crash point", seconds=seconds)
@@ -289,6 +306,23 @@ class Ground:
     def forged_subject(self) -> str:
         """A subject of which no service ever speaks."""
         return f"{_FORGERS}{self.chance.getrandbits(96):024x}"
+
+
+async def while_it_moves(
+    holds: Callable[[], bool | Awaitable[bool]], moves: Callable[[], object], what: str, *, stuck: float = _STUCK
+) -> None:
+    """Ask again and again until it holds; fail when what ``moves`` shows has been the same for so many seconds."""
+    loop = asyncio.get_running_loop()
+    seen, since = moves(), loop.time()
+    while True:
+        answer = holds()
+        if await answer if isinstance(answer, Awaitable) else answer:
+            return
+        if (now := moves()) != seen:
+            seen, since = now, loop.time()
+        if loop.time() - since > stuck:
+            raise AssertionError(f"nothing moves for {stuck:.0f} s, waited for: {what} ({seen})")
+        await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

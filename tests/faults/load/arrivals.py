@@ -19,6 +19,21 @@ from tests.faults.load.doors import Doors
 from tests.faults.load.town import Town
 from tests.flow.river import TOWN_PROCEDURE, WARD, River
 
+STEPS: Final = (
+    "submit",
+    "hand_over",
+    "send_back",
+    "request_supplement",
+    "request_fee",
+    "resume",
+    "bring_supplement",
+    "withdraw",
+    "finish",
+    "collect_result",
+    "erase",
+)
+"""All that can be done with a dossier. Clients come at least until somebody has succeeded with each."""
+
 _MOST_AT_ONCE: Final = 3000
 _HANDED_IN: Final = 0.25
 _SLEEPERS: Final = 0.12
@@ -56,11 +71,18 @@ class Load:
     arrived: int = 0
     dropped: int = 0
     clocks_set: list[ClockSet] = field(default_factory=list)
+    not_taken: set[str] = field(default_factory=lambda: set(STEPS))
+    """Steps that nobody has succeeded with since these clients began to come."""
     _doors: Doors = field(init=False)
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._doors = Doors(self.river, self.history)
+
+    @property
+    def under_way(self) -> int:
+        """Clients who are not told yet."""
+        return len(self._under_way)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Let clients come until ``stop``, then wait until each was told what became of his wish."""
@@ -146,6 +168,8 @@ class Load:
             first, _ = await asyncio.gather(self._doors.told(asked, unit), self._doors.told(asked, unit))
         else:
             first = await self._doors.told(asked, unit)
+        if first.outcome is Outcome.OK:
+            self.not_taken.discard(asked.kind)
         if self.chance.random() < _AGAIN:
             await self._doors.told(asked, unit)
         if first.outcome is Outcome.OK and self.chance.random() < _OTHER_BODY and asked.kind != "withdraw":
