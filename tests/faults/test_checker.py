@@ -18,9 +18,9 @@ from shared.envelope import Heard
 from shared.events import DeadlineNear, NoticeSent, Scope
 from shared.seal import Erasure, Keyring, Register, make_keys, new_data_key
 from shared.topics import CONTACT
-from tests.faults.checker import Evidence, examine
+from tests.faults.checker import RESTORED, Evidence, examine
 from tests.faults.checker.evidence import HEARS, Contact, Delivered, Said
-from tests.faults.ground import Tally
+from tests.faults.ground import Tally, Undone
 from tests.faults.history import Asked, Operation, Outcome
 from tests.faults.load import CANARIES, ClockSet
 from tests.telling import COMMUNE, TOWN, Story, record_of
@@ -462,5 +462,93 @@ def test_whatever_goes_wrong_is_found(evidence: Evidence, goes_wrong: Callable[[
     goes_wrong(evidence)
 
     finding = examine(evidence).findings[says]
+    assert finding is not None
+    assert finding.broken
+
+
+# --- after a restore ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def restored(evidence: Evidence) -> Evidence:
+    """Routing's store was replaced by a copy without its last event; it said another, and its hearers took notice."""
+    last, record = evidence.journals["routing"][-1], evidence.topics["routing.dossier"][-1]
+    assert record.heard is not None
+    other = str(uuid.uuid4())
+    evidence.tally.done[RESTORED] = 1
+    evidence.tally.undone["routing"] = {last.id: Undone(last.subject, last.version, last.type, last.actor, True)}
+    evidence.journals["routing"][-1] = replace(last, id=other)
+    evidence.topics["routing.dossier"].append(replace(record, offset=9, heard=changed(record.heard, id=other)))
+    where = {"topic": record.topic, "partition": record.partition, "offset": 9}
+    letter = {
+        **where,
+        "subject": last.subject,
+        "source": "routing",
+        "version": last.version,
+        "reason": "fork: another id",
+    }
+    for hearer in ("intake", "notification", "reporting"):
+        evidence.tables[hearer]["dead_letter"].append(letter)
+        evidence.logs[f"{hearer}.log"] = json.dumps({"event": "fork_found", "forks": 1}).encode()
+    return evidence
+
+
+def _a_fork_was_passed_over(one: Evidence) -> None:
+    one.tables["intake"]["dead_letter"].clear()
+
+
+def _nobody_was_alarmed(one: Evidence) -> None:
+    one.logs["intake.log"] = b""
+
+
+def _more_was_lost_than_the_copy_lacked(one: Evidence) -> None:
+    del one.journals["routing"][1:3]
+
+
+def _the_hearers_are_ahead(one: Evidence) -> None:
+    one.topics["routing.dossier"].pop()
+    one.tables["routing"]["stream"] = [{**_row(one, "routing", "stream", 0), "version": 3}]
+    for service in ("intake", "notification", "reporting"):
+        one.tables[service]["dead_letter"].clear()
+
+
+def _something_else_died(one: Evidence) -> None:
+    letter = _row(one, "intake", "dead_letter", 0)
+    one.tables["intake"]["dead_letter"].append({**letter, "offset": 10, "reason": "error: KeyError"})
+
+
+def test_a_restore_of_which_everybody_is_told_breaks_nothing(restored: Evidence) -> None:
+    findings = examine(restored).findings
+    broken = {sentence: one.broken for sentence, one in findings.items() if one is not None and one.broken}
+
+    assert broken == {}
+    assert findings["nothing is unsent, parked or dead when all is quiet"] is None
+
+
+@pytest.mark.parametrize(
+    ("goes_wrong", "says"),
+    [
+        (
+            _a_fork_was_passed_over,
+            "what a restored speaker says anew is set aside as a fork where it stands beside what was heard",
+        ),
+        (_nobody_was_alarmed, "every fork is alarmed"),
+        (
+            _more_was_lost_than_the_copy_lacked,
+            "a restore takes back what was accepted after its copy, whole commands, and nothing else",
+        ),
+        (
+            _the_hearers_are_ahead,
+            "of every stream that a restore has cut there is a fork, or its hearers are ahead, and that is alarmed",
+        ),
+        (_something_else_died, "nothing but forks is set aside, and hearing goes on"),
+    ],
+)
+def test_whatever_goes_wrong_after_a_restore_is_found(
+    restored: Evidence, goes_wrong: Callable[[Evidence], None], says: str
+) -> None:
+    goes_wrong(restored)
+
+    finding = examine(restored).findings[says]
     assert finding is not None
     assert finding.broken
