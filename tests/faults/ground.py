@@ -248,8 +248,12 @@ class Ground:
 
     async def sent_by(self, source: str) -> dict[str, int]:
         """By subject how much a speaker has said and sent."""
-        said = await self._versions(source, _SAID)
+        said = await self.said_by(source)
         return {**said, **await self._versions(source, _UNSENT)}
+
+    async def said_by(self, source: str) -> dict[str, int]:
+        """By subject how much a speaker has said, sent or not."""
+        return await self._versions(source, _SAID)
 
     async def heard_by(self, hearer: str, source: str) -> dict[str, int]:
         """By subject how much a hearer has heard of a speaker."""

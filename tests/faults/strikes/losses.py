@@ -7,15 +7,19 @@ anything afterwards: it is anti-entropy that has to find it.
 from __future__ import annotations
 
 import shutil
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from random import Random
 from typing import Any, Final
+from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 
+from shared.bus.incarnations import topic_ids
 from shared.journal import shard_of
 from shared.topics import CONTACT, CONTROL, TOPIC_OF, Service, Topic
 from tests.faults.ground import HEARERS, Ground
@@ -66,6 +70,7 @@ async def _cut_short(ground: Ground, hearers: Sequence[str], lost: Sequence[Topi
     copy = data.with_name("data.older")
     await servers.kill("kafka")
     ground.tally.done["kafka ended"] += 1
+    shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(data, copy)
     await servers.start("kafka")
     async with _lagging(ground, hearers, lost), _forgotten(ground, [*TOPIC_OF.values(), CONTACT]):
@@ -125,17 +130,30 @@ async def _lose_one(ground: Ground, doors: Doors) -> None:
 
 async def lose_control(ground: Ground, times: int) -> None:
     """The topic of tallies itself is deleted, and nobody makes it again: they have to."""
-    for _ in range(times):
-        admin: Any = AIOKafkaAdminClient(bootstrap_servers=ground.river.servers.kafka)
-        await admin.start()
-        try:
+    kafka = ground.river.servers.kafka
+    admin: Any = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    client = AIOKafkaClient(bootstrap_servers=kafka)
+    await admin.start()
+    await client.bootstrap()
+    try:
+        for _ in range(times):
+            before = await topic_ids(client, [CONTROL.name])
+            began = time.monotonic()
             await admin.delete_topics([CONTROL.name])
-        finally:
-            await admin.close()
-        ground.tally.done["bus.control lost"] += 1
-        await until(lambda: _is_there(ground, CONTROL), f"{CONTROL.name} is there again", seconds=120)
-        await _records_deleted(ground, ("reporting",), [TOPIC_OF[Service.INTAKE]])
-        await ground.healed()
+            ground.tally.done["bus.control lost"] += 1
+            await until(partial(_is_another, client, before), f"{CONTROL.name} is there again", seconds=180)
+            ground.tally.took("bus.control there again", time.monotonic() - began)
+            await _records_deleted(ground, ("reporting",), [TOPIC_OF[Service.INTAKE]])
+            await ground.healed()
+    finally:
+        await client.close()
+        await admin.close()
+
+
+async def _is_another(client: AIOKafkaClient, before: dict[str, UUID]) -> bool:
+    """Whether the topic of control is there, and not the one that was deleted."""
+    there = await topic_ids(client, [CONTROL.name])
+    return CONTROL.name in there and there != before
 
 
 # --- what lags, and what is forgotten --------------------------------------------------------------------------------
@@ -178,7 +196,7 @@ async def _forgotten(ground: Ground, lost: Sequence[Topic]) -> AsyncIterator[Non
     yield
     for source, topic in sources.items():
         declared = ground.tally.lost.setdefault(topic.name, {})
-        for subject, said in (await ground.sent_by(source)).items():
+        for subject, said in (await ground.said_by(source)).items():
             heard = min(each.get(subject, 0) for each in before[source])
             declared.setdefault(subject, set()).update(range(heard + 1, said + 1))
     if CONTACT in lost:
@@ -191,15 +209,6 @@ async def _forgotten(ground: Ground, lost: Sequence[Topic]) -> AsyncIterator[Non
 async def _anew(ground: Ground, wanted: Sequence[Topic]) -> None:
     if wanted:
         await make_anew(ground.river.servers.kafka, wanted)
-
-
-async def _is_there(ground: Ground, topic: Topic) -> bool:
-    reader: Any = AIOKafkaConsumer(bootstrap_servers=ground.river.servers.kafka)
-    await reader.start()
-    try:
-        return topic.name in await reader.topics()
-    finally:
-        await reader.stop()
 
 
 STRIKES: Final = (

@@ -38,7 +38,7 @@ async def restore_a_hearer(ground: Ground, times: int) -> None:
         await _swap(ground, "reporting")
         for source in HEARERS:
             declared = ground.tally.lost.setdefault(TOPIC_OF[Service(source)].name, {})
-            for subject, said in (await ground.sent_by(source)).items():
+            for subject, said in (await ground.said_by(source)).items():
                 declared.setdefault(subject, set()).update(range(before[source].get(subject, 0) + 1, said + 1))
         ground.tally.done["topic lost"] += 1  # to it, whatever it was
         ground.tally.done["reporting restored from an older copy"] += 1
