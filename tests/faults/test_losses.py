@@ -26,7 +26,7 @@ async def ground() -> AsyncIterator[Ground]:
 
 @pytest.mark.timeout(600)
 async def test_what_topics_lose_under_lagging_hearers_comes_back_and_nothing_else(ground: Ground) -> None:
-    blows = [Blow("losses", 3), Blow("last_lost", 2), Blow("control_lost", 1), Blow("restored_hearer", 1)]
+    blows = [Blow("losses", 3), Blow("last_lost", 1), Blow("control_lost", 1), Blow("restored_hearer", 1)]
 
     verdict = await struck(ground, blows, rate=_RATE)
 
@@ -34,10 +34,8 @@ async def test_what_topics_lose_under_lagging_hearers_comes_back_and_nothing_els
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("speaker", ["intake", "routing", "notification"])
-async def test_a_speaker_restored_from_an_older_copy_guesses_nothing_and_alarms_every_fork(
-    ground: Ground, speaker: str
-) -> None:
-    verdict = await struck(ground, [Blow(f"restored_{speaker}", 1)], rate=_RATE)
+async def test_a_speaker_restored_from_an_older_copy_guesses_nothing_and_alarms_every_fork(ground: Ground) -> None:
+    """Routing, of which forks are certain: what its officers do goes on at the same dossiers. Others: a release."""
+    verdict = await struck(ground, [Blow("restored_routing", 1)], rate=_RATE)
 
     assert verdict.faults == []
