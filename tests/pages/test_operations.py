@@ -145,10 +145,10 @@ async def test_what_anti_entropy_found_lost_is_shown(losing: str, page_at: PageA
 
     intake = page.locator("table.services tbody tr").first
     await expect(intake).to_contain_text("1 đang được gửi lại")
-    await expect(intake).to_contain_text("1 luồng bên nghe biết nhiều hơn")
+    await expect(intake).to_contain_text("1 bị vượt trước")
+    await save(page, f"operations-lost-{width}")
     assert await fits(page)
     await is_accessible(page)
-    await save(page, f"operations-lost-{width}")
 
 
 async def a_command(receiver: TheReceiver) -> tuple[str, str]:
