@@ -25,8 +25,9 @@ from tests.processes import until
 KEPT: Final = REPOSITORY / "var" / "faults" / "history"
 """Where histories lie; that of a run that failed is kept under its seed."""
 
-_STUCK: Final = 120.0
-"""Seconds in which nothing moves at all: then it is waited for in vain. A machine that is busy takes its time."""
+_STUCK: Final = 300.0
+"""Seconds in which nothing moves at all: then it is waited for in vain. A machine that is busy takes its time, and a
+notice whose sender was killed over it five times is kept for more than three minutes."""
 
 _READY_WITHIN: Final = 120.0
 

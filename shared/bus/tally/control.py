@@ -134,7 +134,7 @@ class Control:
             topic = new(CONTROL.name, CONTROL.partitions, copies, topic_configs=settings_of(CONTROL))
             await admin.create_topics([topic])
         finally:
-            await admin.close()
+            await parted(admin.close(), within=_LONGEST_FAREWELL)
         log.warning("control_made_anew", extra={"topic": CONTROL.name})
 
     async def _round(self, consumer: Any, producer: Any) -> None:
