@@ -134,6 +134,8 @@ class Load:
             await asyncio.gather(self._ask(asked, journey["unit"]), self._doors.told(rival, journey["unit"]))
             return
         told = await self._ask(asked, journey["unit"] if asked.service == "routing" else WARD)
+        if asked.kind == "finish" and told.outcome is Outcome.OK:
+            self.town.ready(dossier)
         if asked.kind == "collect_result" and told.outcome is Outcome.OK:
             self._ended(dossier)
 

@@ -36,6 +36,12 @@ class Town:
         else:
             self.open.append(dossier)
 
+    def ready(self, dossier: str) -> None:
+        """Its result is there: it is the first that comes to anybody's mind."""
+        if dossier in self.open:
+            self.open.remove(dossier)
+            self.open.insert(0, dossier)
+
     def closed(self, dossier: str) -> None:
         """Nothing more can be done with it."""
         if dossier in self.open:
