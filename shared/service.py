@@ -190,12 +190,14 @@ async def _figures(running: Running) -> None:
 
 
 async def _hear(running: Running) -> None:
-    wait = 0.2
+    wait, is_said = 0.2, False
     while True:
         try:
             await running.bus.start()
         except BrokerAwayError as error:
-            log.warning("broker_away", extra={"error": str(error)})
+            if not is_said:
+                log.warning("broker_away", extra={"error": str(error)})
+            is_said = True
         else:
             break
         await asyncio.sleep(wait)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+_DAY_MS: Final = 86_400_000
+
 
 class Service(StrEnum):
     """The four services, in the river's order. The value is also CloudEvents ``source`` without its slash."""
@@ -42,3 +44,23 @@ CONTROL: Final = Topic("bus.control", 1, kept_seconds=3600)
 """On it speakers and hearers tell each other how much was said and heard (`shared.bus.tally`). No events."""
 
 TOPIC_OF: Final = {Service.INTAKE: INTAKE, Service.ROUTING: ROUTING, Service.NOTIFICATION: NOTIFICATION}
+
+
+def settings_of(topic: Topic) -> dict[str, str]:
+    """The settings with which a topic is made: no event is forgotten by age or size.
+
+    On a compacted topic what was erased goes within a day, and its tombstone stays for thirty (decision 0071).
+    """
+    policy = "compact" if topic.compacted else "delete"
+    if topic.kept_seconds is not None:
+        kept = str(topic.kept_seconds * 1000)
+        # A segment goes as a whole, and only when it is closed.
+        return {"cleanup.policy": policy, "retention.ms": kept, "segment.ms": kept, "retention.bytes": "-1"}
+    settings = {"cleanup.policy": policy, "retention.ms": "-1", "retention.bytes": "-1"}
+    if topic.compacted:
+        settings |= {
+            "max.compaction.lag.ms": str(_DAY_MS),
+            "min.cleanable.dirty.ratio": "0.1",
+            "delete.retention.ms": str(30 * _DAY_MS),
+        }
+    return settings

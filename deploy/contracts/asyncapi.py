@@ -11,10 +11,9 @@ from deploy.contracts.examples import Example, contact_example, example_of, word
 from deploy.contracts.headers import CLOUD_EVENTS, CONTACT_HEADERS, headers_of_event
 from deploy.contracts.schemas import shared_schemas
 from deploy.contracts.speech import Speech, events_said_by, speech_of, topics_of
-from deploy.launcher.topics import settings_of
 from shared.envelope import TYPE_PREFIX
 from shared.events import ContactGiven, Event, every_event
-from shared.topics import CONTACT, TOPIC_OF, Service, Topic
+from shared.topics import CONTACT, TOPIC_OF, Service, Topic, settings_of
 from shared.version import release
 
 _BINDING: Final = "0.5.0"

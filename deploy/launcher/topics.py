@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from deploy.launcher.errors import LaunchError
+from shared.topics import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from shared.topics import Topic
 
 _ALREADY_THERE = 36
-_DAY_MS = 86_400_000
 
 
 async def create(servers: str, topics: Iterable[Topic]) -> None:
@@ -47,26 +47,6 @@ async def create(servers: str, topics: Iterable[Topic]) -> None:
         raise LaunchError(f"Kafka at {servers} does not answer as it should: {error!r}.") from error
     finally:
         await client.close()
-
-
-def settings_of(topic: Topic) -> dict[str, str]:
-    """The settings with which a topic is made: no event is forgotten by age or size.
-
-    On a compacted topic what was erased goes within a day, and its tombstone stays for thirty (decision 0071).
-    """
-    policy = "compact" if topic.compacted else "delete"
-    if topic.kept_seconds is not None:
-        kept = str(topic.kept_seconds * 1000)
-        # A segment goes as a whole, and only when it is closed.
-        return {"cleanup.policy": policy, "retention.ms": kept, "segment.ms": kept, "retention.bytes": "-1"}
-    settings = {"cleanup.policy": policy, "retention.ms": "-1", "retention.bytes": "-1"}
-    if topic.compacted:
-        settings |= {
-            "max.compaction.lag.ms": str(_DAY_MS),
-            "min.cleanable.dirty.ratio": "0.1",
-            "delete.retention.ms": str(30 * _DAY_MS),
-        }
-    return settings
 
 
 def _new(topic: Topic, brokers: int) -> Any:

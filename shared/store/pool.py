@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 else:
     Transaction = asyncpg.Connection
     Pool = asyncpg.Pool
+
+log = logging.getLogger(__name__)
 
 # Both lie below the consumer's session timeout (10 s), so that a holder that Kafka has given up does not keep a
 # subject's row from its successor.
@@ -60,10 +63,14 @@ async def connect(url: str, *, name: str) -> asyncpg.Connection[asyncpg.Record]:
 
 
 async def open_pool(url: str, *, name: str, smallest: int = 2, largest: int = 16) -> Pool:
-    """A pool whose connections carry the time limits above. OSError or PostgresError when the server is away."""
-    return await asyncpg.create_pool(
+    """A pool whose connections carry the time limits above; ``smallest`` of them are opened at once.
+
+    While the server is away (or is just starting) there are none yet: that is logged once, and whoever wants one fails
+    as when it goes away later. PostgresError when it is there and does not let us in.
+    """
+    pool = await asyncpg.create_pool(
         url,
-        min_size=smallest,
+        min_size=0,
         max_size=largest,
         timeout=10,
         command_timeout=60,
@@ -78,6 +85,16 @@ async def open_pool(url: str, *, name: str, smallest: int = 2, largest: int = 16
             "plan_cache_mode": "force_custom_plan",
         },
     )
+    try:
+        async with AsyncExitStack() as opened:
+            for _ in range(smallest):
+                await opened.enter_async_context(pool.acquire())
+    except Exception as error:
+        if not is_transient(error):
+            await pool.close()
+            raise
+        log.warning("database_away", extra={"error": type(error).__name__})
+    return pool
 
 
 async def _leave_as_it_is(_: asyncpg.Connection[asyncpg.Record]) -> None:

@@ -42,6 +42,8 @@ PARTS: Final[dict[str, tuple[Blow, ...]]] = {
     "outage": (Blow("outage", 600),),
     "mail": (Blow("no_mail", 120), Blow("silent_mail", 60)),
     "disorder": (Blow("disorder", 1_000_000),),
+    "losses": (Blow("losses", 12), Blow("last_lost", 6), Blow("control_lost", 3), Blow("restored_hearer", 3)),
+    **{f"restored-{one}": (Blow(f"restored_{one}", 2),) for one in ("intake", "routing", "notification")},
     **{f"forgery-{number}": (Blow("forgery", 250_000),) for number in range(1, 5)},
     "everything-1": (Blow("everything", 1_800),),
     "everything-2": (Blow("everything", 1_800),),

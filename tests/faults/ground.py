@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,8 +15,8 @@ from random import Random
 from typing import Any, Final
 
 from deploy.launcher import process
-from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import REPOSITORY, SERVICES, Layout
+from shared.seal import Erasure, Register
 from tests.faults.history import History
 from tests.faults.load import Load, Town
 from tests.flow.river import River, flowing
@@ -24,8 +25,9 @@ from tests.processes import until
 KEPT: Final = REPOSITORY / "var" / "faults" / "history"
 """Where histories lie; that of a run that failed is kept under its seed."""
 
-_LAST_ANSWER: Final = 120.0
-"""Seconds after the last arrival within which everybody has to be told."""
+_STUCK: Final = 300.0
+"""Seconds in which nothing moves at all: then it is waited for in vain. A machine that is busy takes its time, and a
+notice whose sender was killed over it five times is kept for more than three minutes."""
 
 _READY_WITHIN: Final = 120.0
 
@@ -40,12 +42,49 @@ BEGIN
     RETURN new;
 END $$;
 CREATE TRIGGER remember_parked AFTER INSERT ON parked FOR EACH ROW EXECUTE FUNCTION remember_parked();
+CREATE TABLE ever_pointed (topic text, subject text, version int);
+CREATE FUNCTION remember_pointed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO ever_pointed VALUES (new.topic, new.aggregateid, new.version);
+    RETURN new;
+END $$;
+CREATE TRIGGER remember_pointed AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION remember_pointed();
 """
-"""What was parked is deleted when it is heard: without a witness, parking would hide a relay's faults."""
+"""What was parked is deleted when it is heard: without a witness, parking would hide a relay's faults. Pointers are
+deleted when they are sent: without one, nobody could tell what was published again."""
 
-_OLDEST_UNSENT: Final = "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0)::float8 FROM outbox"
+_OLDEST_POINTER: Final = "SELECT coalesce(min(id), 0) FROM outbox"
+_NEWEST_POINTER: Final = "SELECT coalesce(max(id), 0) FROM outbox"
+_UNSENT_BEFORE: Final = "SELECT count(*) FROM outbox WHERE id <= $1"
+
+_SAID: Final = "SELECT subject, version FROM stream WHERE version > 0"
+_HEARD: Final = "SELECT subject, version FROM heard WHERE source = $1"
+_UNSENT: Final = "SELECT aggregateid AS subject, min(version) - 1 AS version FROM outbox WHERE topic IS NULL GROUP BY 1"
+_CONTACTS_SAID: Final = "SELECT aggregateid AS subject, version FROM snapshot"
+_CONTACTS_KEPT: Final = "SELECT dossier AS subject, version FROM contact"
+
+_TALLIED: Final = {"TALLY_SECONDS": "1", "TALLY_ROTATION_SECONDS": "10"}
+"""A lost last event is to be found while somebody watches."""
 
 _FORGERS: Final = "forged-"
+
+HEARERS: Final = {
+    "intake": ("routing", "notification", "reporting"),
+    "routing": ("intake", "notification", "reporting"),
+    "notification": ("intake", "reporting"),
+}
+"""Who hears a speaker, as docs/delivery.md says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """An entry of a journal that a restore took back. ``is_first``: it was not said because of another."""
+
+    subject: str
+    version: int
+    type: str
+    actor: str | None
+    is_first: bool
 
 
 @dataclass(slots=True)
@@ -56,6 +95,12 @@ class Tally:
     recovered: dict[str, list[float]] = field(default_factory=dict)
     forged: dict[tuple[str, int, int], str] = field(default_factory=dict)
     """(topic, partition, offset) of records that nobody said, and what is wrong with each."""
+    lost: dict[str, dict[str, set[int]]] = field(default_factory=dict)
+    """By topic and subject the versions that some hearer may have lost: those alone may be published again."""
+    last_lost: list[tuple[str, str, int]] = field(default_factory=list)
+    """(source, subject, version) of last events that were lost while all before them were heard."""
+    undone: dict[str, dict[str, Undone]] = field(default_factory=dict)
+    """By speaker and id what its journal lost when it was restored from an older copy."""
 
     def took(self, what: str, seconds: float) -> None:
         """One more time to recovery."""
@@ -92,8 +137,10 @@ class Ground:
         running = asyncio.create_task(load.run(stop))
         try:
             yield load
+            await while_it_moves(lambda: not load.not_taken, lambda: len(load.not_taken), "every step is taken")
             stop.set()
-            await asyncio.wait_for(running, _LAST_ANSWER)
+            await while_it_moves(running.done, lambda: load.under_way, "everybody is told")
+            await running
         finally:
             running.cancel()
             load.break_off()
@@ -101,7 +148,7 @@ class Ground:
             await load.close()
         await self.quiet()
 
-    async def quiet(self, *, seconds: float = 240) -> None:
+    async def quiet(self) -> None:
         """Wait until nothing is unsent, unheard, parked or on its way to a citizen; what was forged does not count."""
         calm, reasons = 0, ["not looked at yet"]
 
@@ -113,21 +160,48 @@ class Ground:
 
         began = time.monotonic()
         try:
-            await until(twice, "the river is quiet", seconds=seconds)
+            await while_it_moves(twice, lambda: tuple(reasons), "the river is quiet")
         except AssertionError as error:
             raise AssertionError(f"{error}: {', '.join(reasons)}") from None
         self.tally.took("drained", time.monotonic() - began)
 
-    async def quiet_outboxes(self, *, seconds: float = 240) -> None:
-        """Wait until the relays have carried what was waiting; what clients say meanwhile comes and goes."""
-        await until(self._carried, "the relays have carried what was waiting", seconds=seconds)
+    async def healed(self) -> None:
+        """Wait until all that had been said and sent when this was called is heard, whatever was lost of it."""
+        sent = {source: await self.sent_by(source) for source in HEARERS}
+        contacts = await self.contacts_said()
+        began, missing = time.monotonic(), 0
 
-    async def _carried(self) -> bool:
-        oldest = 0.0
+        async def is_heard() -> bool:
+            nonlocal missing
+            kept = await self._versions("notification", _CONTACTS_KEPT)
+            missing = sum(kept.get(one, 0) < version for one, version in contacts.items())
+            for source, hearers in HEARERS.items():
+                for hearer in hearers:
+                    heard = await self.heard_by(hearer, source)
+                    missing += sum(heard.get(one, 0) < version for one, version in sent[source].items())
+            return not missing
+
+        await while_it_moves(is_heard, lambda: missing, "what was lost is heard")
+        self.tally.took("healed", time.monotonic() - began)
+
+    async def quiet_outboxes(self) -> None:
+        """Wait until the relays have carried what was waiting; what clients say meanwhile comes and goes."""
+        lowest: list[int] = []
+
+        async def is_carried() -> bool:
+            lowest.clear()
+            waiting = 0
+            for service in SERVICES:
+                async with self.river.store(service) as store:
+                    lowest.append(await store.fetchval(_OLDEST_POINTER))
+                    waiting += await store.fetchval(_UNSENT_BEFORE, before[service])
+            return not waiting
+
+        before: dict[str, int] = {}
         for service in SERVICES:
             async with self.river.store(service) as store:
-                oldest = max(oldest, await store.fetchval(_OLDEST_UNSENT))
-        return oldest < 1.0
+                before[service] = await store.fetchval(_NEWEST_POINTER)
+        await while_it_moves(is_carried, lambda: tuple(lowest), "the relays have carried what was waiting")
 
     async def _unquiet(self) -> list[str]:
         reasons = [one for one in await self.river.unsettled() if " parked " not in one]
@@ -136,25 +210,74 @@ class Ground:
                 parked = await store.fetchval(
                     "SELECT count(*) FROM parked WHERE NOT starts_with(subject, $1)", _FORGERS
                 )
-            if parked:
+            if parked and not self.tally.undone:
                 reasons.append(f"{service} parked {parked}")
-        return reasons
+        for service in SERVICES:
+            figures = (await self.river.status(service)).get("tally", {})
+            if not figures.get("compared"):
+                reasons.append(f"{service} has not compared yet")
+        if not self.tally.undone:
+            for (source, hearer), missing in (await self.missing()).items():
+                reasons.append(f"{hearer} has not heard {missing} that {source} said")
+        return reasons + [f"nobody is told that {source} was restored" for source in await self._unalarmed()]
+
+    async def _unalarmed(self) -> list[str]:
+        """Speakers that were restored and have not said yet that hearers are ahead of them."""
+        found = []
+        for source in self.tally.undone:
+            sent = await self.sent_by(source)
+            hearers = [await self.heard_by(each, source) for each in HEARERS[source] if each not in self.tally.undone]
+            is_ahead = any(version > sent.get(one, 0) for heard in hearers for one, version in heard.items())
+            if is_ahead and b"hearer_ahead" not in self.river.layout.log(source).read_bytes():
+                found.append(source)
+        return found
+
+    async def missing(self) -> dict[tuple[str, str], int]:
+        """(speaker, hearer), and how many versions that were said and sent the second has not heard of the first.
+
+        Contacts on their compacted topic are counted with intake's.
+        """
+        found: dict[tuple[str, str], int] = {}
+        for source, hearers in HEARERS.items():
+            sent = await self.sent_by(source)
+            for hearer in hearers:
+                heard = await self._versions(hearer, _HEARD, source)
+                found[source, hearer] = sum(max(0, version - heard.get(one, 0)) for one, version in sent.items())
+        said, kept = await self.contacts_said(), await self._versions("notification", _CONTACTS_KEPT)
+        found["intake", "notification"] += sum(kept.get(one, 0) < version for one, version in said.items())
+        return {pair: count for pair, count in found.items() if count}
+
+    async def sent_by(self, source: str) -> dict[str, int]:
+        """By subject how much a speaker has said and sent."""
+        said = await self.said_by(source)
+        return {**said, **await self._versions(source, _UNSENT)}
+
+    async def said_by(self, source: str) -> dict[str, int]:
+        """By subject how much a speaker has said, sent or not."""
+        return await self._versions(source, _SAID)
+
+    async def heard_by(self, hearer: str, source: str) -> dict[str, int]:
+        """By subject how much a hearer has heard of a speaker."""
+        return await self._versions(hearer, _HEARD, source)
+
+    def erased(self) -> Mapping[str, Erasure]:
+        """What the register of erasures has."""
+        return Register(self.river.layout.erasures).erasures()
+
+    async def contacts_said(self) -> dict[str, int]:
+        """By subject the version of the contact that intake sealed last."""
+        return await self._versions("intake", _CONTACTS_SAID)
+
+    async def _versions(self, service: str, query: str, *given: str) -> dict[str, int]:
+        async with self.river.store(service) as store:
+            return {row["subject"]: row["version"] for row in await store.fetch(query, *given)}
 
     async def started(self, service: str, what: str) -> None:
-        """Start a service that was ended, and wait until it is ready.
-
-        As the supervisor does, it is started again when it ends before that, because its database is not there yet.
-        """
+        """Start a service that was ended, and wait until it is ready: it waits for servers that are not there yet."""
         began = time.monotonic()
-        while True:
-            try:
-                await self.river.start(service)
-            except LaunchError:
-                if time.monotonic() - began > _READY_WITHIN:
-                    raise
-                self.tally.done["ended before it was ready"] += 1
-            else:
-                break
+        program = replace(self.river.programs[service], patience=_READY_WITHIN)
+        self.river.running[service] = process.start(program, self.river.layout)
+        await process.wait_ready(program, self.river.running[service])
         self.tally.took(what, time.monotonic() - began)
 
     async def killed(self, service: str) -> None:
@@ -177,7 +300,7 @@ class Ground:
         command = (whole.command[0], "-m", "tests.faults.process", service)
         return replace(whole, command=command, environment={**whole.environment, **given})
 
-    async def dies(self, service: str, *, seconds: float = 120) -> bool:
+    async def dies(self, service: str, *, seconds: float = 300) -> bool:
         """Wait until a process ends by itself; whether it was at its crash point that it did."""
         running: process.Running = self.river.running[service]
         await until(lambda: not running.is_alive(), f"{service} comes to its crash point", seconds=seconds)
@@ -190,20 +313,37 @@ class Ground:
         return f"{_FORGERS}{self.chance.getrandbits(96):024x}"
 
 
+async def while_it_moves(
+    holds: Callable[[], bool | Awaitable[bool]], moves: Callable[[], object], what: str, *, stuck: float = _STUCK
+) -> None:
+    """Ask again and again until it holds; fail when what ``moves`` shows has been the same for so many seconds."""
+    loop = asyncio.get_running_loop()
+    seen, since = moves(), loop.time()
+    while True:
+        answer = holds()
+        if await answer if isinstance(answer, Awaitable) else answer:
+            return
+        if (now := moves()) != seen:
+            seen, since = now, loop.time()
+        if loop.time() - since > stuck:
+            raise AssertionError(f"nothing moves for {stuck:.0f} s, waited for: {what} ({seen})")
+        await asyncio.sleep(0.05)
+
+
 @asynccontextmanager
 async def ground(layout: Layout, seed: int, *, name: str = "history") -> AsyncIterator[Ground]:
     """A fresh river, seeded with calendar, units and procedures, witnesses in its stores, and an empty history."""
     history = History(_path(name, seed))
     history.open()
     try:
+        _put_aside(layout.var / "log")
         async with flowing(layout) as river:
-            for program in ("notification",):
-                whole = river.programs[program]
-                river.programs[program] = replace(
-                    whole, environment={**whole.environment, "SMTP_TIMEOUT": _SMTP_TIMEOUT}
-                )
-                await river.running[program].stop()
-                await river.start(program)
+            for service in SERVICES:
+                whole = river.programs[service]
+                more = {"SMTP_TIMEOUT": _SMTP_TIMEOUT} if service == "notification" else {}
+                river.programs[service] = replace(whole, environment={**whole.environment, **_TALLIED, **more})
+                await river.running[service].stop()
+            await asyncio.gather(*(river.start(service) for service in SERVICES))
             for service in SERVICES:
                 async with river.store(service) as store:
                     await store.execute(_WITNESS)
@@ -214,6 +354,15 @@ async def ground(layout: Layout, seed: int, *, name: str = "history") -> AsyncIt
                 history.path.unlink()
     finally:
         history.close()
+
+
+def _put_aside(logs: Path) -> None:
+    """What an earlier run wrote is kept beside; the checker reads what this one does."""
+    before = logs.with_name("log.before")
+    shutil.rmtree(before, ignore_errors=True)
+    if logs.exists():
+        logs.rename(before)
+    logs.mkdir(parents=True)
 
 
 def _path(name: str, seed: int) -> Path:

@@ -52,13 +52,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A command with what came of it; one command may be several operations, under one key."""
+    """A command with what came of it; one command may be several operations, under one key.
+
+    ``returned``: when its client was told, in seconds since 1970; None where nobody was.
+    """
 
     number: int
     asked: Asked
     outcome: Outcome
     status: int | None
     answer: dict[str, Any]
+    returned: float | None = None
 
 
 @dataclass(slots=True)
@@ -116,7 +120,7 @@ def read(path: Path) -> list[Operation]:
     A last line that was torn by a crash is an answer that was never acted upon, and is left out.
     """
     asked: dict[int, Asked] = {}
-    ended: dict[int, tuple[Outcome, int | None, dict[str, Any]]] = {}
+    ended: dict[int, tuple[Outcome, int | None, dict[str, Any], float | None]] = {}
     for text in path.read_text(encoding="utf-8").splitlines():
         try:
             line = json.loads(text)
@@ -125,6 +129,6 @@ def read(path: Path) -> list[Operation]:
         if line["phase"] == "invoke":
             asked[line["n"]] = Asked(line["kind"], line["service"], line["key"], line["dossier"], line["body"])
         else:
-            ended[line["n"]] = (Outcome(line["phase"]), line["status"], line["answer"])
-    unknown: tuple[Outcome, int | None, dict[str, Any]] = (Outcome.INFO, None, {})
+            ended[line["n"]] = (Outcome(line["phase"]), line["status"], line["answer"], line["at"])
+    unknown: tuple[Outcome, int | None, dict[str, Any], float | None] = (Outcome.INFO, None, {}, None)
     return [Operation(number, one, *ended.get(number, unknown)) for number, one in asked.items()]

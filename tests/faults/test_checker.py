@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import uuid
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any, Final, TypeAlias
 
@@ -14,21 +16,49 @@ from msgspec.structs import replace as changed
 
 from shared.envelope import Heard
 from shared.events import DeadlineNear, NoticeSent, Scope
-from tests.faults.checker import Evidence, examine
-from tests.faults.checker.evidence import HEARS, Delivered, Said
-from tests.faults.ground import Tally
+from shared.seal import Erasure, Keyring, Register, make_keys, new_data_key
+from shared.topics import CONTACT
+from tests.faults.checker import RESTORED, Evidence, examine
+from tests.faults.checker.evidence import HEARS, Contact, Delivered, Said
+from tests.faults.ground import Tally, Undone
 from tests.faults.history import Asked, Operation, Outcome
-from tests.faults.load import ClockSet
+from tests.faults.load import CANARIES, ClockSet
 from tests.telling import COMMUNE, TOWN, Story, record_of
 
+_GONE: Final = "0193a000-0000-7000-8000-000000000001"
+_HERE: Final = "0193a000-0000-7000-8000-000000000002"
 _SOURCES: Final = ("intake", "routing", "notification")
 _TRACE: Final = f"00-{'a' * 32}-{'b' * 16}-01"
 
 Tables: TypeAlias = dict[str, dict[str, list[Any]]]
 
 
-def a_river() -> Evidence:
-    """One dossier: handed in, begun, handed over, told of once, near its deadline; and a command that was refused."""
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What opens contacts, and the contacts of two dossiers, one of which is erased."""
+
+    register: Register
+    keyrings: dict[str, Keyring]
+    wrapped: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    folder = tmp_path_factory.mktemp("keys")
+    make_keys(folder / "keys")
+    register = Register(folder / "register.jsonl")
+    register.keep([Erasure(_GONE, str(uuid.uuid4()), 2, 2, datetime.now(UTC), "asked_by_citizen")])
+    rings = {each: Keyring.load(folder / "keys", each, register) for each in ("intake", "notification")}
+    wrapped = {each: rings["intake"].wrap(new_data_key(each), ["intake", "notification"]) for each in (_GONE, _HERE)}
+    return Keys(register, rings, wrapped)
+
+
+@pytest.fixture
+def evidence(keys: Keys) -> Evidence:
+    """One dossier: handed in, begun, handed over, told of once, near its deadline; and a command that was refused.
+
+    Of another one all that is left is that it was erased.
+    """
     story = Story()
     received = story.received()
     begun = story.starts(because=received)
@@ -64,14 +94,26 @@ def a_river() -> Evidence:
             for source in _SOURCES
         },
         mails=[a_mail()],
-        logs={},
+        logs={"intake.log": b'{"event": "service_started"}'},
         exported=[],
+        statuses={service: a_status() for service in HEARS},
+        contacts=[
+            Contact(_GONE, 1, keys.wrapped[_GONE]),
+            Contact(_GONE, 2, None),
+            Contact(_HERE, 1, keys.wrapped[_HERE]),
+        ],
+        register=dict(keys.register.erasures()),
+        keyrings=dict(keys.keyrings),
     )
+
+
+def a_status(**figures: int) -> dict[str, Any]:
+    return {"tally": {"compared": 1, "lacking": 0, "unhealed": 0, "ahead": 0, **figures}, "hearing": "yes"}
 
 
 def a_mail(ident: str = "n", *, flagged: bool = False) -> EmailMessage:
     mail = EmailMessage()
-    mail["Message-ID"], mail["To"] = f"<{ident}@lienthong.test>", "binh@example.vn"
+    mail["Message-ID"], mail["To"] = f"<{ident}@lienthong.test>", f"k1@{CANARIES[-1]}"
     if flagged:
         mail["X-Lienthong-Maybe-Repeated"] = "yes"
     return mail
@@ -120,6 +162,12 @@ def _tables(dossier: str, said: list[Heard]) -> Tables:
             ],
             "command": [{"id": "k1"}],
             "counter": [{"last": 1}],
+            "citizen": [{"dossier": dossier}],
+            "erasure": [{"dossier": _GONE}],
+            "snapshot": [
+                {"topic": CONTACT.name, "aggregateid": _GONE, "version": 2, "payload": None},
+                {"topic": CONTACT.name, "aggregateid": dossier, "version": 1, "payload": "{}"},
+            ],
         },
         "routing": {
             "journey": [{"dossier": dossier, **place, "state": "moving", "entries": 3}],
@@ -144,6 +192,10 @@ def _tables(dossier: str, said: list[Heard]) -> Tables:
                 }
             ],
             "attempt": [],
+            "contact": [
+                {"dossier": _GONE, "version": 2, "erased": True, "wrapped_key": None, "sealed": None},
+                {"dossier": dossier, "version": 1, "erased": False, "wrapped_key": "w", "sealed": "s"},
+            ],
         },
         "reporting": {
             "dossier_now": [{**now, "receiving_unit": COMMUNE, "ended": None, "origin": None}],
@@ -157,6 +209,7 @@ def _tables(dossier: str, said: list[Heard]) -> Tables:
     for service, own in tables.items():
         mine = [one for one in said if one.source.value == service]
         own |= {table: [] for table in ("journal", "parked", "ever_parked", "dead_letter", "outbox")}
+        own["ever_pointed"] = [{"topic": None, "subject": dossier, "version": one.version} for one in mine]
         own["stream"] = [{"subject": dossier, "version": len(mine)}] if mine else []
         own["heard"] = [
             {"subject": dossier, "source": source, "version": last[source].version, "event_id": last[source].id}
@@ -277,13 +330,76 @@ def _an_effect_has_no_cause(one: Evidence) -> None:
     one.journals["intake"][0] = replace(one.journals["intake"][0], version=2)
 
 
+def _something_was_published_again(one: Evidence) -> None:
+    one.tables["routing"]["ever_pointed"] *= 2
+
+
+def _what_nobody_lost_was_published_again(one: Evidence) -> None:
+    one.tally.done["topic lost"] = 1
+    pointed = one.tables["routing"]["ever_pointed"]
+    one.tally.lost["routing.dossier"] = {_row(one, "routing", "ever_pointed", 0)["subject"]: {1}}
+    pointed += [pointed[0], pointed[1]]
+
+
+def _a_lost_last_event_stayed_away(one: Evidence) -> None:
+    one.tally.done["last event lost"] = 1
+    one.tally.last_lost.append(("routing", _row(one, "routing", "ever_pointed", 0)["subject"], 4))
+
+
+def _nobody_compares(one: Evidence) -> None:
+    one.statuses["reporting"] = a_status(compared=0)
+
+
+def _a_hearer_is_ahead(one: Evidence) -> None:
+    one.statuses["intake"] = a_status(ahead=1)
+
+
+def _a_contact_is_older(one: Evidence) -> None:
+    one.tables["intake"]["snapshot"][1] = {**_row(one, "intake", "snapshot", 1), "version": 2}
+
+
+def _the_register_forgot(one: Evidence) -> None:
+    assert one.keyrings
+    for service, ring in one.keyrings.items():
+        one.keyrings[service] = Keyring(ring.service, ring._private, ring._public)
+
+
+def _the_citizen_is_back(one: Evidence) -> None:
+    one.tables["intake"]["citizen"].append({"dossier": _GONE})
+
+
+def _no_tombstone_lies_there(one: Evidence) -> None:
+    del one.contacts[1]
+
+
+def _intake_forgot_an_erasure(one: Evidence) -> None:
+    one.tables["intake"]["dossier"].append({**_row(one, "intake", "dossier", 0), "id": _GONE})
+    one.tables["intake"]["erasure"].clear()
+
+
+def _a_letter_was_begun_after_the_erasure(one: Evidence) -> None:
+    subject = _row(one, "notification", "notice", 0)["dossier"]
+    asked = Asked("erase", "intake", "k9", subject, {"reason": "asked_by_citizen", "seen": 1})
+    one.operations.append(Operation(9, asked, Outcome.OK, 200, {}, returned=100.0))
+    started = datetime.fromtimestamp(101, UTC)
+    one.tables["notification"]["attempt"].append({"notice": "n", "outcome": "accepted", "started": started})
+
+
+def _a_log_tells_who_it_was(one: Evidence) -> None:
+    one.logs["postgres.log"] = json.dumps({"detail": base64.b64encode(CANARIES[0].encode()).decode()}).encode()
+
+
+def _a_mail_went_elsewhere(one: Evidence) -> None:
+    one.mails[0].replace_header("To", "somebody@example.vn")
+
+
 def _row(one: Evidence, service: str, table: str, place: int) -> dict[str, Any]:
     row: Any = one.tables[service][table][place]
     return dict(row)
 
 
-def test_a_river_in_which_all_is_well_breaks_nothing() -> None:
-    findings = examine(a_river()).findings.items()
+def test_a_river_in_which_all_is_well_breaks_nothing(evidence: Evidence) -> None:
+    findings = examine(evidence).findings.items()
     broken = {sentence: one.broken for sentence, one in findings if one is not None and one.broken}
 
     # One dossier is no load: nobody sent anything back, and much else was not done either.
@@ -327,13 +443,112 @@ def test_a_river_in_which_all_is_well_breaks_nothing() -> None:
         (_a_letter_lies_dead, "nothing is unsent, parked or dead when all is quiet"),
         (_a_trace_is_torn, "what was said because of something is in its trace"),
         (_an_effect_has_no_cause, "what was said because of something was said after it"),
+        (_something_was_published_again, "on a river that loses nothing, nothing is published again"),
+        (_what_nobody_lost_was_published_again, "only what a hearer may have lost is published again"),
+        (_a_lost_last_event_stayed_away, "a last event that was lost alone is published again"),
+        (_nobody_compares, "every hearer has compared, and lacks nothing"),
+        (_a_hearer_is_ahead, "no hearer has heard what was never said"),
+        (_a_contact_is_older, "notification has the contact that intake sealed last, or knows that it was erased"),
+        (_the_register_forgot, "what was sealed for an erased subject opens for no program of ours"),
+        (_the_citizen_is_back, "no store has anything of an erased citizen"),
+        (_no_tombstone_lies_there, "of an erased contact the highest version is a tombstone"),
+        (_intake_forgot_an_erasure, "every erasure that was accepted is in the register and in the store"),
+        (_a_letter_was_begun_after_the_erasure, "no mail is begun once an erasure was answered"),
+        (_a_log_tells_who_it_was, "nothing personal is in a topic, log, span, metric or dead letter"),
+        (_a_mail_went_elsewhere, "every mail goes to a citizen of the load"),
     ],
 )
-def test_whatever_goes_wrong_is_found(goes_wrong: Callable[[Evidence], None], says: str) -> None:
-    evidence = a_river()
-
+def test_whatever_goes_wrong_is_found(evidence: Evidence, goes_wrong: Callable[[Evidence], None], says: str) -> None:
     goes_wrong(evidence)
 
     finding = examine(evidence).findings[says]
+    assert finding is not None
+    assert finding.broken
+
+
+# --- after a restore ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def restored(evidence: Evidence) -> Evidence:
+    """Routing's store was replaced by a copy without its last event; it said another, and its hearers took notice."""
+    last, record = evidence.journals["routing"][-1], evidence.topics["routing.dossier"][-1]
+    assert record.heard is not None
+    other = str(uuid.uuid4())
+    evidence.tally.done[RESTORED] = 1
+    evidence.tally.undone["routing"] = {last.id: Undone(last.subject, last.version, last.type, last.actor, True)}
+    evidence.journals["routing"][-1] = replace(last, id=other)
+    evidence.topics["routing.dossier"].append(replace(record, offset=9, heard=changed(record.heard, id=other)))
+    where = {"topic": record.topic, "partition": record.partition, "offset": 9}
+    letter = {
+        **where,
+        "subject": last.subject,
+        "source": "routing",
+        "version": last.version,
+        "reason": "fork: another id",
+    }
+    for hearer in ("intake", "notification", "reporting"):
+        evidence.tables[hearer]["dead_letter"].append(letter)
+        evidence.logs[f"{hearer}.log"] = json.dumps({"event": "fork_found", "forks": 1}).encode()
+    return evidence
+
+
+def _a_fork_was_passed_over(one: Evidence) -> None:
+    one.tables["intake"]["dead_letter"].clear()
+
+
+def _nobody_was_alarmed(one: Evidence) -> None:
+    one.logs["intake.log"] = b""
+
+
+def _more_was_lost_than_the_copy_lacked(one: Evidence) -> None:
+    del one.journals["routing"][1:3]
+
+
+def _the_hearers_are_ahead(one: Evidence) -> None:
+    one.topics["routing.dossier"].pop()
+    one.tables["routing"]["stream"] = [{**_row(one, "routing", "stream", 0), "version": 3}]
+    for service in ("intake", "notification", "reporting"):
+        one.tables[service]["dead_letter"].clear()
+
+
+def _something_else_died(one: Evidence) -> None:
+    letter = _row(one, "intake", "dead_letter", 0)
+    one.tables["intake"]["dead_letter"].append({**letter, "offset": 10, "reason": "error: KeyError"})
+
+
+def test_a_restore_of_which_everybody_is_told_breaks_nothing(restored: Evidence) -> None:
+    findings = examine(restored).findings
+    broken = {sentence: one.broken for sentence, one in findings.items() if one is not None and one.broken}
+
+    assert broken == {}
+    assert findings["nothing is unsent, parked or dead when all is quiet"] is None
+
+
+@pytest.mark.parametrize(
+    ("goes_wrong", "says"),
+    [
+        (
+            _a_fork_was_passed_over,
+            "what a restored speaker says anew is set aside as a fork where it stands beside what was heard",
+        ),
+        (_nobody_was_alarmed, "every fork is alarmed"),
+        (
+            _more_was_lost_than_the_copy_lacked,
+            "a restore takes back what was accepted after its copy, whole commands, and nothing else",
+        ),
+        (
+            _the_hearers_are_ahead,
+            "of every stream that a restore has cut there is a fork, or its hearers are ahead, and that is alarmed",
+        ),
+        (_something_else_died, "nothing but forks is set aside, and hearing goes on"),
+    ],
+)
+def test_whatever_goes_wrong_after_a_restore_is_found(
+    restored: Evidence, goes_wrong: Callable[[Evidence], None], says: str
+) -> None:
+    goes_wrong(restored)
+
+    finding = examine(restored).findings[says]
     assert finding is not None
     assert finding.broken

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any, Final
 
 import psutil
 import pytest
 
 from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
+from shared.bus import Bus, Cadence, Control
+from shared.bus.tally.asking import Asker
+from shared.bus.tally.telling import Teller
+from shared.outbox import Relay
 from shared.store import Database
-from shared.topics import INTAKE
-from tests.flow.rough import a_process, is_committed, make_anew, publish, rough_servers
+from shared.topics import CONTROL, INTAKE, Service
+from tests.flow.rough import a_process, cut, is_committed, make_anew, publish, rough_servers
 from tests.layouts import ROUGH
-from tests.listening import emptied, listening
+from tests.listening import Listener, emptied, listening, speak
 from tests.processes import until
 from tests.telling import Story, record_of
 
+_OFTEN: Final = Cadence(every=0.2, rotation=1.0)
 _DOSSIERS = 20
 _HEARD = "SELECT count(*) FROM told"
 
@@ -62,6 +71,77 @@ async def test_an_offset_that_is_committed_first_loses_what_was_not_heard_yet(
         heard = await connection.fetchval(_HEARD)
 
     assert (heard < _DOSSIERS) == loses
+
+
+async def _tell_nothing(*_: object) -> list[object]:
+    return []
+
+
+_ANTI_ENTROPY: Final[dict[str, tuple[type, str]]] = {
+    "nobody tells": (Teller, "look"),
+    "nobody asks": (Asker, "look"),
+}
+
+
+@pytest.mark.parametrize("mutant", ["", *_ANTI_ENTROPY])
+async def test_without_anti_entropy_a_lost_last_event_is_never_heard(
+    servers: Servers, made: Databases, database: Database, mutant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hearer is away while the last event of a dossier is said, sent and lost; what comes after it, it hears."""
+    await make_anew(servers.kafka, [CONTROL])
+    if mutant:
+        monkeypatch.setattr(*_ANTI_ENTROPY[mutant], _tell_nothing)
+    dossier, event = Story().subject, Story().received().event
+    async with emptied(made, "intake") as speaking, AsyncExitStack() as stack:
+        relay = Relay(Service.INTAKE, made.login["intake"], servers.kafka, speaking.committed)
+        await stack.enter_async_context(_for_ever(relay.run()))
+        silent = Bus(Listener(Service.INTAKE).hearer(), speaking, servers.kafka)
+        await stack.enter_async_context(_for_ever(Control(silent, relay, _OFTEN).run()))
+        async with _hearing(database, servers.kafka):
+            await speak(speaking, Service.INTAKE, [(dossier, event)])
+            await until(partial(_has_heard, database, dossier, 1), "the first event is heard", seconds=60)
+        await speak(speaking, Service.INTAKE, [(dossier, event)])
+        await until(lambda: relay.sent == 2, "the last event is sent", seconds=60)
+        await cut(servers.kafka, [INTAKE])
+
+        async with _hearing(database, servers.kafka):
+            other = Story().subject
+            await speak(speaking, Service.INTAKE, [(other, event)])
+            await until(partial(_has_heard, database, other, 1), "it hears on", seconds=60)
+            if not mutant:
+                await until(partial(_has_heard, database, dossier, 2), "what was lost is heard", seconds=60)
+
+    async with database.pool.acquire() as connection:
+        heard = await connection.fetchval("SELECT version FROM heard WHERE subject = $1", dossier)
+    assert (heard < 2) == bool(mutant)
+
+
+async def _has_heard(database: Database, subject: str, version: int) -> bool:
+    async with database.pool.acquire() as connection:
+        heard: int | None = await connection.fetchval("SELECT version FROM heard WHERE subject = $1", subject)
+        return (heard or 0) >= version
+
+
+@asynccontextmanager
+async def _hearing(database: Database, kafka: str) -> AsyncIterator[None]:
+    """A hearer with its part of anti-entropy, until the block is left."""
+    bus = Bus(Listener(Service.REPORTING).hearer(), database, kafka)
+    await bus.start()
+    try:
+        async with _for_ever(Control(bus, None, _OFTEN).run()):
+            yield
+    finally:
+        await bus.stop()
+
+
+@asynccontextmanager
+async def _for_ever(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _is_stopped(pid: int) -> bool:

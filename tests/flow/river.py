@@ -130,7 +130,13 @@ class River:
         """What is unsent, unheard, parked, or a notice on its way."""
         reasons = []
         for service in SERVICES:
-            figures = await self.status(service)
+            try:
+                figures = await self.status(service)
+            except httpx.TransportError:
+                figures = {}
+            if "unsent" not in figures:  # it is busy, its database is away, or its connections have just been ended
+                reasons.append(f"{service} cannot say how it is")
+                continue
             waits = {
                 "unsent": figures["unsent"],
                 "lag": sum(figures["lag"].values()),

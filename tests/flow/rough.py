@@ -6,12 +6,12 @@ import asyncio
 import os
 import struct
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.record.util import calc_crc32c
 
 from deploy.launcher import topics
@@ -49,6 +49,21 @@ async def make_anew(kafka: str, wanted: Sequence[Topic] = TOPICS) -> None:
         await until(is_gone, "the topics are deleted")
         await topics.create(kafka, wanted)
     finally:
+        await admin.close()
+
+
+async def cut(kafka: str, topics: Sequence[Topic], of: Callable[[int], bool] = lambda _: True) -> None:
+    """Delete all records that partitions (those with such a number) hold now."""
+    admin: Any = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    reader: Any = AIOKafkaConsumer(bootstrap_servers=kafka)
+    await admin.start()
+    await reader.start()
+    try:
+        where = [TopicPartition(one.name, number) for one in topics for number in range(one.partitions) if of(number)]
+        ends = await reader.end_offsets(where)
+        await admin.delete_records({each: RecordsToDelete(before_offset=end) for each, end in ends.items()})
+    finally:
+        await reader.stop()
         await admin.close()
 
 

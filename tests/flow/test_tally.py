@@ -7,21 +7,19 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from deploy.launcher.layout import SERVICES
 from shared.bus.tally.rules import BUCKETS
 from shared.journal import shard_of
-from shared.topics import CONTACT, INTAKE, ROUTING, Topic
+from shared.topics import CONTACT, INTAKE, ROUTING
 from tests.flow.river import River, flowing
-from tests.flow.rough import figure, make_anew
+from tests.flow.rough import cut, figure, make_anew
 from tests.layouts import TWICE
 from tests.processes import until
 
@@ -103,21 +101,6 @@ async def all_sent(river: River) -> None:
 async def total(river: River, figure_name: str) -> int:
     """A figure of anti-entropy, of all services together."""
     return sum([(await river.status(service))["tally"][figure_name] for service in SERVICES])
-
-
-async def cut(kafka: str, topics: Sequence[Topic], of: Callable[[int], bool] = lambda _: True) -> None:
-    """Delete all records that partitions hold now."""
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    reader: Any = AIOKafkaConsumer(bootstrap_servers=kafka)
-    await admin.start()
-    await reader.start()
-    try:
-        where = [TopicPartition(one.name, number) for one in topics for number in range(one.partitions) if of(number)]
-        ends = await reader.end_offsets(where)
-        await admin.delete_records({each: RecordsToDelete(before_offset=end) for each, end in ends.items()})
-    finally:
-        await reader.stop()
-        await admin.close()
 
 
 @asynccontextmanager

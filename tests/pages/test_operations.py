@@ -7,23 +7,28 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from aiokafka import AIOKafkaProducer
 from playwright.async_api import expect
 
+from deploy.launcher import topics
 from deploy.launcher.layout import Layout
 from deploy.launcher.servers import Servers
 from services.intake import handlers
 from shared.bus import hear_batch
+from shared.bus.tally.wire import Asked, Said, record_of
 from shared.envelope import Envelope, Record, headers_of
 from shared.seal import make_keys
 from shared.store import Database
-from shared.topics import ROUTING, Service
+from shared.topics import CONTROL, ROUTING, TOPICS, Service
 from tests.builders import at
 from tests.pages.conftest import DESK, NARROWEST, PHONE, PageAt, fits, is_accessible, save
-from tests.processes import free_port, running
+from tests.processes import free_port, running, until
 from tests.stores import databases, store
 from tests.telemetry.conftest import TheReceiver, a_receiver, a_request, a_span
 
@@ -85,6 +90,65 @@ async def watched(servers: Servers, layout: Layout, tmp_path_factory: pytest.Tem
         await stack.enter_async_context(running("deploy.door", before, door))
         database = await stack.enter_async_context(store(made, "intake"))
         yield Watched(f"http://127.0.0.1:{door}", receiver, database)
+
+
+@pytest.fixture
+async def losing(servers: Servers, layout: Layout, tmp_path: Path) -> AsyncIterator[str]:
+    """The operators' pages before an intake on a broker that has lost something of routing's, and knows it."""
+    assert servers.kafka
+    make_keys(tmp_path / "keys")
+    async with AsyncExitStack() as stack:
+        made = await stack.enter_async_context(databases(layout, "_losing"))
+        intake, pages = free_port(), free_port()
+        environment = {
+            "DATABASE_URL_INTAKE": made.login["intake"],
+            "KAFKA_BOOTSTRAP_SERVERS": servers.kafka,
+            "HTTP_PORT": str(intake),
+            "SEAL_KEYS": str(tmp_path / "keys"),
+            "ERASURE_REGISTER": str(tmp_path / "erasures" / "register.jsonl"),
+            "DEV_ACTOR": "true",
+        }
+        await stack.enter_async_context(running("services.intake", environment, intake))
+        behind = {
+            "UPSTREAM_RECEIVER": f"http://127.0.0.1:{free_port()}",
+            "UPSTREAM_INTAKE": f"http://127.0.0.1:{intake}",
+        }
+        behind |= {f"UPSTREAM_{name}": f"http://127.0.0.1:{free_port()}" for name in AWAY}
+        asked = {"OPERATIONS_PORT": str(pages), "DEV_ACTOR": "true", **behind}
+        await stack.enter_async_context(running("deploy.operations", asked, pages))
+        client = await stack.enter_async_context(httpx.AsyncClient())
+        producer: Any = AIOKafkaProducer(bootstrap_servers=servers.kafka)
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+
+        async def has_found() -> bool:
+            """Routing's word for what is on no topic, and reporting's of what intake never said; said until heard."""
+            for message in (
+                Said(Service.ROUTING, (("lost", 3),)),
+                Asked(Service.REPORTING, Service.INTAKE, heard=(("never-said", 5),)),
+            ):
+                key, body, headers = record_of(message, datetime.now(UTC))
+                await producer.send_and_wait(CONTROL.name, body, key=key, headers=headers, partition=0)
+            told = (await client.get(f"http://127.0.0.1:{intake}/intake/operations/status")).json()["tally"]
+            return bool(told["lacking"] and told["ahead"])
+
+        await topics.create(servers.kafka, [*TOPICS, CONTROL])
+        await until(has_found, "intake has found that something is lost", seconds=90)
+        yield f"http://127.0.0.1:{pages}"
+
+
+@pytest.mark.parametrize("width", [DESK, NARROWEST])
+async def test_what_anti_entropy_found_lost_is_shown(losing: str, page_at: PageAt, width: int) -> None:
+    page = await page_at(width)
+
+    await page.goto(f"{losing}/operations/")
+
+    intake = page.locator("table.services tbody tr").first
+    await expect(intake).to_contain_text("1 đang được gửi lại")
+    await expect(intake).to_contain_text("1 bị vượt trước")
+    await save(page, f"operations-lost-{width}")
+    assert await fits(page)
+    await is_accessible(page)
 
 
 async def a_command(receiver: TheReceiver) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from shared.bus import hearing
@@ -24,7 +25,7 @@ from shared.bus.tally.wire import Asked, Message, Said, UnreadableError, message
 from shared.outbox import Relay
 from shared.parting import parted
 from shared.store import is_transient
-from shared.topics import CONTROL
+from shared.topics import CONTROL, settings_of
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +111,8 @@ class Control:
         )
         try:
             await consumer.start()
+            if CONTROL.name not in await consumer.topics():
+                await self._make_topic()
             await producer.start()
             consumer.assign([TopicPartition(CONTROL.name, number) for number in range(CONTROL.partitions)])
             while True:
@@ -117,6 +120,22 @@ class Control:
         finally:
             for each in (consumer, producer):
                 await parted(each.stop(), within=_LONGEST_FAREWELL)
+
+    async def _make_topic(self) -> None:
+        """Somebody deleted the topic of control under running services. What was on it nobody keeps: it is made again.
+
+        All other topics are the launcher's to make, and their absence is an alarm; without this one losses pass unseen.
+        """
+        admin: Any = AIOKafkaAdminClient(bootstrap_servers=self.bus.kafka)
+        try:
+            await admin.start()
+            copies = min(3, len((await admin.describe_cluster())["brokers"]))
+            new: Any = NewTopic  # untyped in aiokafka
+            topic = new(CONTROL.name, CONTROL.partitions, copies, topic_configs=settings_of(CONTROL))
+            await admin.create_topics([topic])
+        finally:
+            await parted(admin.close(), within=_LONGEST_FAREWELL)
+        log.warning("control_made_anew", extra={"topic": CONTROL.name})
 
     async def _round(self, consumer: Any, producer: Any) -> None:
         loop = asyncio.get_running_loop()

@@ -6,19 +6,7 @@ from typing import Final
 
 from tests.faults.checker import Evidence, Finding, Invariant
 from tests.faults.history import Outcome
-
-_STEPS: Final = (
-    "submit",
-    "hand_over",
-    "send_back",
-    "request_supplement",
-    "request_fee",
-    "resume",
-    "bring_supplement",
-    "withdraw",
-    "finish",
-    "collect_result",
-)
+from tests.faults.load import STEPS
 
 
 def _none_was_turned_away(evidence: Evidence, finding: Finding) -> None:
@@ -29,11 +17,11 @@ def _none_was_turned_away(evidence: Evidence, finding: Finding) -> None:
 
 def _every_step_was_taken(evidence: Evidence, finding: Finding) -> None:
     taken = {one.asked.kind for one in evidence.operations if one.outcome is Outcome.OK}
-    for step in _STEPS:
+    for step in STEPS:
         finding.holds(step in taken, f"nobody succeeded with {step}")
 
 
 INVARIANTS: Final = (
-    Invariant("no arrival was dropped", _none_was_turned_away),
+    Invariant("no arrival was dropped", _none_was_turned_away, outlasts_restores=True),
     Invariant("every step of a dossier's life was taken", _every_step_was_taken),
 )

@@ -9,11 +9,12 @@ from typing import Any, Final
 from tests.faults.checker import Evidence, Finding, Invariant
 from tests.faults.history import Operation, Outcome
 
-_SAYS: Final = {
+SAYS: Final = {
     "submit": ("DossierReceived",),
     "bring_supplement": ("SupplementReceived",),
     "withdraw": ("WithdrawalRequested",),
     "collect_result": ("ResultHandedOver",),
+    "erase": ("PersonalDataErased",),
     "hand_over": ("HandedOver", "StageStarted"),
     "send_back": ("HandedOver", "StageStarted"),
     "request_supplement": ("SupplementRequested",),
@@ -24,7 +25,8 @@ _SAYS: Final = {
 """What a command says when it is carried out, each once."""
 
 
-def _by_key(evidence: Evidence) -> dict[str, list[Operation]]:
+def by_key(evidence: Evidence) -> dict[str, list[Operation]]:
+    """Operations by the id of their command."""
     found: dict[str, list[Operation]] = defaultdict(list)
     for one in evidence.operations:
         found[one.asked.key].append(one)
@@ -48,7 +50,7 @@ def _accepted_once_and_everywhere(evidence: Evidence, finding: Finding) -> None:
         strangers = [dossier for dossier in counted if dossier not in held["intake"]]
         finding.holds(not strangers, f"{service} has {strangers[:3]}, which never came in")
     unaccounted = sorted(set(held["intake"]) - accepted)
-    submitted = [tried for tried in _by_key(evidence).values() if tried[0].asked.kind == "submit"]
+    submitted = [tried for tried in by_key(evidence).values() if tried[0].asked.kind == "submit"]
     unknown = [tried for tried in submitted if _is_unknown(tried)]
     finding.holds(len(unaccounted) <= len(unknown), f"intake has {unaccounted[:3]}, which nobody was told of")
 
@@ -65,9 +67,9 @@ def _one_effect_for_each_command(evidence: Evidence, finding: Finding) -> None:
             # What another service said because of it has the same actor, and a cause.
             if said.cause is None and said.actor and said.actor.startswith("client-"):
                 effects[said.actor.removeprefix("client-")][said.type] += 1
-    tried = _by_key(evidence)
+    tried = by_key(evidence)
     for key, operations in tried.items():
-        whole = Counter(_SAYS[operations[0].asked.kind])
+        whole = Counter(SAYS[operations[0].asked.kind])
         outcomes = {one.outcome for one in operations}
         found = effects.get(key, Counter())
         if Outcome.OK in outcomes:
@@ -82,7 +84,7 @@ def _one_effect_for_each_command(evidence: Evidence, finding: Finding) -> None:
 
 def _refused_leaves_no_answer(evidence: Evidence, finding: Finding) -> None:
     stored = {row["id"] for service in ("intake", "routing") for row in evidence.tables[service]["command"]}
-    for key, operations in _by_key(evidence).items():
+    for key, operations in by_key(evidence).items():
         outcomes = {one.outcome for one in operations}
         if outcomes == {Outcome.FAIL}:
             finding.holds(key not in stored, f"{key} was refused and has a stored answer")
@@ -91,14 +93,14 @@ def _refused_leaves_no_answer(evidence: Evidence, finding: Finding) -> None:
 
 
 def _same_key_same_answer(evidence: Evidence, finding: Finding) -> None:
-    for key, operations in _by_key(evidence).items():
+    for key, operations in by_key(evidence).items():
         answers = [json.dumps(one.answer, sort_keys=True) for one in operations if one.outcome is Outcome.OK]
         if len(answers) > 1:
             finding.holds(len(set(answers)) == 1, f"{key} got {len(set(answers))} different answers")
 
 
 def _another_body_is_refused(evidence: Evidence, finding: Finding) -> None:
-    for key, operations in _by_key(evidence).items():
+    for key, operations in by_key(evidence).items():
         bodies: dict[str, set[Outcome]] = defaultdict(set)
         for one in operations:
             bodies[_wish(one.asked.body)].add(one.outcome)

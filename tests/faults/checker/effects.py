@@ -15,6 +15,7 @@ _OF_DOSSIERS: Final = frozenset(
         "SupplementReceived",
         "WithdrawalRequested",
         "ResultHandedOver",
+        "PersonalDataErased",
         "StageStarted",
         "HandedOver",
         "SupplementRequested",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email import message_from_bytes, policy
@@ -12,9 +12,12 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from aiokafka import ConsumerRecord
+
 from deploy.launcher.layout import SERVICES
 from shared.envelope import Heard, Record, decode
-from shared.topics import TOPIC_OF, Service
+from shared.seal import DataKey, Erasure, Keyring, Register
+from shared.topics import CONTACT, TOPIC_OF, Service
 from tests.faults.ground import Ground, Tally
 from tests.faults.history import Operation, read
 from tests.faults.load import ClockSet
@@ -29,12 +32,15 @@ HEARS: Final = {
 """Who hears whom, as docs/delivery.md says; not read from the services, whose word is what is examined."""
 
 _TABLES: Final = {
-    "intake": ("dossier", "command", "counter"),
+    "intake": ("dossier", "command", "counter", "citizen", "erasure", "snapshot"),
     "routing": ("journey", "command", "ledger"),
-    "notification": ("dossier", "notice", "attempt"),
+    "notification": ("dossier", "notice", "attempt", "contact"),
     "reporting": ("dossier_now", "timeline", "cell"),
 }
-_EVERYWHERE: Final = ("journal", "stream", "heard", "parked", "ever_parked", "dead_letter", "outbox")
+_READERS: Final = ("intake", "notification")
+"""Who has keys."""
+
+_EVERYWHERE: Final = ("journal", "stream", "heard", "parked", "ever_parked", "ever_pointed", "dead_letter", "outbox")
 
 
 class Row(Protocol):
@@ -74,8 +80,20 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Contact:
+    """A contact as it lies on its compacted topic; without a key it is a tombstone."""
+
+    dossier: str
+    version: int
+    wrapped_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was found. ``tables[service][table]`` are rows; journals come in the order of subject and version."""
+    """What was found. ``tables[service][table]`` are rows; journals come in the order of subject and version.
+
+    ``statuses`` is what each service says of itself; ``contacts`` come in the order in which they lie there.
+    """
 
     operations: list[Operation]
     arrived: int
@@ -88,6 +106,14 @@ class Evidence:
     mails: list[EmailMessage]
     logs: dict[str, bytes]
     exported: list[bytes]
+    statuses: dict[str, dict[str, Any]]
+    contacts: list[Contact]
+    register: Mapping[str, Erasure]
+    keyrings: dict[str, Keyring]
+
+    def opens(self, subject: str, wrapped: str) -> bool:
+        """Whether a program of ours, with any service's keys and the register of erasures, opens what was wrapped."""
+        return any(isinstance(ring.unwrap(subject, wrapped), DataKey) for ring in self.keyrings.values())
 
     def said_of(self, source: str) -> dict[str, list[Said]]:
         """A journal by subject."""
@@ -100,7 +126,8 @@ class Evidence:
 async def gathered(ground: Ground) -> Evidence:
     """Read everything. The river is quiet, and nobody writes meanwhile."""
     tables = {service: await _tables(ground, service) for service in SERVICES}
-    var = ground.river.layout.var
+    layout = ground.river.layout
+    register = Register(layout.erasures)
     return Evidence(
         operations=read(ground.history.path),
         arrived=sum(load.arrived for load in ground.loads),
@@ -113,10 +140,20 @@ async def gathered(ground: Ground) -> Evidence:
             TOPIC_OF[source].name: await _delivered(ground.river.servers.kafka, TOPIC_OF[source].name)
             for source in TOPIC_OF
         },
-        mails=await asyncio.to_thread(_mails, ground.river.layout.mail),
-        logs={path.name: path.read_bytes() for path in sorted((var / "log").glob("*.log*"))},
+        mails=await asyncio.to_thread(_mails, layout.mail),
+        logs={path.name: path.read_bytes() for path in sorted((layout.var / "log").glob("*.log*"))},
         exported=[body for _, body in ground.river.spans.exported],
+        statuses={service: await ground.river.status(service) for service in SERVICES},
+        contacts=[_contact(one) for one in await everything(ground.river.servers.kafka, CONTACT.name) if one.key],
+        register=dict(register.erasures()),
+        keyrings={reader: Keyring.load(layout.keys, reader, register) for reader in _READERS},
     )
+
+
+def _contact(record: ConsumerRecord[bytes, bytes]) -> Contact:
+    version = int(dict(record.headers)["ce_streamversion"])
+    wrapped = json.loads(record.value)["wrapped_key"] if record.value else None
+    return Contact((record.key or b"").decode(), version, wrapped)
 
 
 async def _tables(ground: Ground, service: str) -> dict[str, list[Row]]:

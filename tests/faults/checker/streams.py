@@ -72,7 +72,9 @@ def _no_gap_within_a_source(evidence: Evidence, finding: Finding) -> None:
 
 
 INVARIANTS: Final = (
-    Invariant("a journal counts 1..n for every subject, as its stream says", _journals_count_from_one),
+    Invariant(
+        "a journal counts 1..n for every subject, as its stream says", _journals_count_from_one, outlasts_restores=True
+    ),
     Invariant("every hearer has heard the last version, of the speaker's own event", _heard_to_the_last),
     Invariant("business time never runs back in a stream", _time_never_runs_back),
     Invariant("nothing is unsent, parked or dead when all is quiet", _nothing_waits),

@@ -13,14 +13,26 @@ from typing import Final
 
 import asyncpg
 
-from tests.faults.history import Asked, History, Outcome
+from tests.faults.history import Asked, History, Operation, Outcome
 from tests.faults.load import steps
 from tests.faults.load.doors import Doors
 from tests.faults.load.town import Town
 from tests.flow.river import TOWN_PROCEDURE, WARD, River
 
-APPLICANT: Final = "Hoàng Kim Tước Chim Báo Bão"
-"""Whose dossiers they all are: to be found in no topic, log or dead letter."""
+STEPS: Final = (
+    "submit",
+    "hand_over",
+    "send_back",
+    "request_supplement",
+    "request_fee",
+    "resume",
+    "bring_supplement",
+    "withdraw",
+    "finish",
+    "collect_result",
+    "erase",
+)
+"""All that can be done with a dossier. Clients come at least until somebody has succeeded with each."""
 
 _MOST_AT_ONCE: Final = 3000
 _HANDED_IN: Final = 0.25
@@ -28,6 +40,7 @@ _SLEEPERS: Final = 0.12
 _AGAIN: Final = 0.12
 _OTHER_BODY: Final = 0.06
 _TWO_AT_ONCE: Final = 0.25
+_ERASED: Final = 0.05
 
 _SET_CLOCKS = """
 UPDATE timer SET dossier_at = clock_timestamp() + interval '500 milliseconds'
@@ -58,11 +71,18 @@ class Load:
     arrived: int = 0
     dropped: int = 0
     clocks_set: list[ClockSet] = field(default_factory=list)
+    not_taken: set[str] = field(default_factory=lambda: set(STEPS))
+    """Steps that nobody has succeeded with since these clients began to come."""
     _doors: Doors = field(init=False)
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._doors = Doors(self.river, self.history)
+
+    @property
+    def under_way(self) -> int:
+        """Clients who are not told yet."""
+        return len(self._under_way)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Let clients come until ``stop``, then wait until each was told what became of his wish."""
@@ -92,6 +112,9 @@ class Load:
         await self._doors.client.aclose()
 
     async def _arrive(self) -> None:
+        if self.town.ended and self.chance.random() < _ERASED:
+            await self._erase()
+            return
         dossier = None if self.chance.random() < _HANDED_IN else self.town.one_of(self.chance)
         if dossier is None:
             await self._hand_in()
@@ -104,35 +127,56 @@ class Load:
         if steps.is_over(journey):
             self.town.closed(dossier)
             if journey["state"] == "withdrawn":
+                self._ended(dossier)
                 return
         if is_hot and asked.service == "routing" and self.chance.random() < _TWO_AT_ONCE:
             rival = steps.next_step(self.chance, journey, ends=False)
             await asyncio.gather(self._ask(asked, journey["unit"]), self._doors.told(rival, journey["unit"]))
             return
-        await self._ask(asked, journey["unit"] if asked.service == "routing" else WARD)
+        told = await self._ask(asked, journey["unit"] if asked.service == "routing" else WARD)
+        if asked.kind == "finish" and told.outcome is Outcome.OK:
+            self.town.ready(dossier)
+        if asked.kind == "collect_result" and told.outcome is Outcome.OK:
+            self._ended(dossier)
+
+    def _ended(self, dossier: str) -> None:
+        if dossier not in self.town.known_as_ended:
+            self.town.known_as_ended.add(dossier)
+            self.town.ended.append(dossier)
+
+    async def _erase(self) -> None:
+        """Once for each dossier: intake may still hear that it has ended, then he comes again another time."""
+        dossier = self.town.ended.pop(self.chance.randrange(len(self.town.ended)))
+        seen = await self._doors.look_up(dossier)
+        asked = steps.erasure(self.chance, seen) if seen is not None else None
+        if asked is None or (await self._ask(asked)).outcome is not Outcome.OK:
+            self.town.ended.append(dossier)
 
     async def _hand_in(self) -> None:
         sleeps = self.town.hot is not None and self.chance.random() < _SLEEPERS
-        asked = steps.submission(self.chance, APPLICANT, procedure=TOWN_PROCEDURE if sleeps else None)
-        dossier = await self._ask(asked)
-        if dossier is None:
+        asked = steps.submission(self.chance, procedure=TOWN_PROCEDURE if sleeps else None)
+        told = await self._ask(asked)
+        if told.outcome is not Outcome.OK:
             return
+        dossier = told.answer["id"]
         if sleeps:
             self.town.sleeping.add(dossier)
         else:
             self.town.add(dossier)
 
-    async def _ask(self, asked: Asked, unit: str = WARD) -> str | None:
+    async def _ask(self, asked: Asked, unit: str = WARD) -> Operation:
         """Ask until told; now and then twice at the same time, once more, or with something else under the same id."""
         if self.chance.random() < _AGAIN / 2:
             first, _ = await asyncio.gather(self._doors.told(asked, unit), self._doors.told(asked, unit))
         else:
             first = await self._doors.told(asked, unit)
+        if first.outcome is Outcome.OK:
+            self.not_taken.discard(asked.kind)
         if self.chance.random() < _AGAIN:
             await self._doors.told(asked, unit)
         if first.outcome is Outcome.OK and self.chance.random() < _OTHER_BODY and asked.kind != "withdraw":
             await self._doors.told(steps.other_body(asked), unit)
-        return first.answer.get("id") if first.outcome is Outcome.OK else None
+        return first
 
     async def _set_clocks(self, stop: asyncio.Event) -> None:
         """Time passes fast for the sleepers: whatever rung comes next is due in half a second."""

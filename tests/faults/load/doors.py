@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
 
 from tests.faults.history import Asked, History, Operation, Outcome
-from tests.flow.river import ADMINISTRATOR, WARD, River
+from tests.flow.river import ADMINISTRATOR, WARD, WARD_DESK, River
 
 _SHORTEST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 4.0
@@ -20,6 +21,7 @@ _PATHS: Final = {
     "bring_supplement": "/intake/dossiers/{dossier}/supplement",
     "withdraw": "/intake/dossiers/{dossier}/withdrawal",
     "collect_result": "/intake/dossiers/{dossier}/result",
+    "erase": "/intake/dossiers/{dossier}/erasure",
 }
 
 
@@ -52,13 +54,19 @@ class Doors:
 
     async def look(self, dossier: str) -> dict[str, Any] | None:
         """Where routing has a dossier; None when it does not know it yet, or cannot say."""
-        url = self.river.url("routing", f"/routing/dossiers/{dossier}")
+        return await self._seen(self.river.url("routing", f"/routing/dossiers/{dossier}"), ADMINISTRATOR)
+
+    async def look_up(self, dossier: str) -> dict[str, Any] | None:
+        """What intake tells of a dossier; None when it cannot say, or knows none."""
+        return await self._seen(self.river.url("intake", f"/intake/dossiers/{dossier}"), WARD_DESK)
+
+    async def _seen(self, url: str, who: Mapping[str, str]) -> dict[str, Any] | None:
         try:
-            found = await self.client.get(url, headers=ADMINISTRATOR)
+            found = await self.client.get(url, headers=who)
         except httpx.TransportError:
             return None
-        journey: dict[str, Any] | None = found.json() if found.status_code == 200 else None
-        return journey
+        told: dict[str, Any] | None = found.json() if found.status_code == 200 else None
+        return told
 
     async def _sent(self, asked: Asked, unit: str) -> tuple[Outcome, int | None, dict[str, Any]]:
         path = _PATHS.get(asked.kind, "/routing/dossiers/{dossier}/commands").format(dossier=asked.dossier)

@@ -11,13 +11,30 @@ from tests.flow.river import TOWN_PROCEDURE, WARD_PROCEDURE, a_submission
 
 _FIRST: Final = "commune_desk"
 _LAST: Final = "commune_return"
+_CLOSED: Final = frozenset({3, 7, 8, 10})
+
+APPLICANT: Final = "Hoàng Kim Tước Chim Báo Bão"
+ID_NUMBER: Final = "040198761234"
+ADDRESS: Final = "Ngõ Chim Báo Bão 78"
+MAIL_HOST: Final = "canary-of-faults.example"
+CANARIES: Final = (APPLICANT, ID_NUMBER, ADDRESS, MAIL_HOST)
+"""Of all who come: to be found in no topic, log, span, metric or dead letter."""
 
 
-def submission(chance: Random, name: str, *, procedure: str | None = None) -> Asked:
+def submission(chance: Random, *, procedure: str | None = None) -> Asked:
     """A dossier is handed in at the ward's desk, by somebody with an address of his own."""
     key = str(uuid.UUID(int=chance.getrandbits(128), version=4))
-    body = a_submission(procedure or chance.choice((TOWN_PROCEDURE, WARD_PROCEDURE)), email=f"{key}@faults.example")
-    return Asked("submit", "intake", key, None, {**body, "applicant": {"name": name}})
+    body = a_submission(procedure or chance.choice((TOWN_PROCEDURE, WARD_PROCEDURE)), email=f"{key}@{MAIL_HOST}")
+    body = {**body, "applicant": {"name": APPLICANT, "id_number": ID_NUMBER, "address": ADDRESS}}
+    return Asked("submit", "intake", key, None, body)
+
+
+def erasure(chance: Random, seen: dict[str, Any]) -> Asked | None:
+    """The head of the unit has the data of a dossier's citizen erased; None while the dossier has not ended."""
+    if seen["status"] not in _CLOSED or seen["erased"] is not None:
+        return None
+    key = str(uuid.UUID(int=chance.getrandbits(128), version=4))
+    return Asked("erase", "intake", key, seen["id"], {"reason": "asked_by_citizen", "seen": seen["version"]})
 
 
 def other_body(asked: Asked) -> Asked:
@@ -27,7 +44,8 @@ def other_body(asked: Asked) -> Asked:
     elif asked.service == "routing":
         body = {**asked.body, "action": {"kind": "request_fee", "amount_vnd": 12_345, "reason": "other_body"}}
     else:
-        body = {"components": ["don_khac"]} if asked.kind == "bring_supplement" else {"way": "post"}
+        others = {"bring_supplement": {"components": ["don_khac"]}, "erase": {**asked.body, "reason": "ordered"}}
+        body = others.get(asked.kind, {"way": "post"})
     return Asked(asked.kind, asked.service, asked.key, asked.dossier, body)
 
 

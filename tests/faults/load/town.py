@@ -20,10 +20,13 @@ class Town:
     """The dossiers that clients act upon, the oldest first in their minds (Zipf), and one that everybody wants.
 
     ``sleeping`` are left alone: nobody sets their clocks anew, so that every deadline of theirs is said once.
+    ``ended`` came to their end; some of their citizens ask for the erasure of their data.
     """
 
     open: list[str] = field(default_factory=list)
     sleeping: set[str] = field(default_factory=set)
+    ended: list[str] = field(default_factory=list)
+    known_as_ended: set[str] = field(default_factory=set)
     hot: str | None = None
 
     def add(self, dossier: str) -> None:
@@ -32,6 +35,12 @@ class Town:
             self.hot = dossier
         else:
             self.open.append(dossier)
+
+    def ready(self, dossier: str) -> None:
+        """Its result is there: it is the first that comes to anybody's mind."""
+        if dossier in self.open:
+            self.open.remove(dossier)
+            self.open.insert(0, dossier)
 
     def closed(self, dossier: str) -> None:
         """Nothing more can be done with it."""

@@ -36,10 +36,8 @@ async def _crash(ground: Ground, service: str, points: list[str]) -> None:
     await ground.river.running[service].stop()
     ground.ended(service)
     for point in points:
-        crashed = False
-        while not crashed:  # it may also end because its database is not there yet
-            ground.set_off(service, CRASH_AT=f"{point}:{ground.chance.randint(1, _LATEST_PASS)}")
-            crashed = await ground.dies(service)
+        ground.set_off(service, CRASH_AT=f"{point}:{ground.chance.randint(1, _LATEST_PASS)}")
+        assert await ground.dies(service), f"{service} ended by itself on its way to {point}"
         ground.tally.done[f"crashed at {point}"] += 1
     await ground.started(service, f"{service} ready after SIGKILL")
 
