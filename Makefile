@@ -39,7 +39,7 @@ faults: bootstrap-dev  ## what is done to the river before a change goes in; at 
 # Every part by itself and at most 45 minutes; those that have a record for this commit are passed over.
 FAULTS := points kills-1 kills-2 kills-3 kills-4 servers outage mail disorder losses \
   restored-intake restored-routing restored-notification \
-  forgery-1 forgery-2 forgery-3 forgery-4 everything-1 everything-2
+  forgery-1 forgery-2 forgery-3 forgery-4 network storms clocks disk brokers everything-1 everything-2
 faults-release: bootstrap-dev  ## what is done to it before a release; PART=kills-1 does one part
 	$(RUN)python -m tests.faults --record $(or $(PART),$(FAULTS)) $(ARGS)
 

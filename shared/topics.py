@@ -52,11 +52,13 @@ def settings_of(topic: Topic) -> dict[str, str]:
     On a compacted topic what was erased goes within a day, and its tombstone stays for thirty (decision 0071).
     """
     policy = "compact" if topic.compacted else "delete"
+    # The broker's own clock dates records (decision 0089).
+    always = {"cleanup.policy": policy, "message.timestamp.type": "LogAppendTime", "retention.bytes": "-1"}
     if topic.kept_seconds is not None:
         kept = str(topic.kept_seconds * 1000)
         # A segment goes as a whole, and only when it is closed.
-        return {"cleanup.policy": policy, "retention.ms": kept, "segment.ms": kept, "retention.bytes": "-1"}
-    settings = {"cleanup.policy": policy, "retention.ms": "-1", "retention.bytes": "-1"}
+        return {**always, "retention.ms": kept, "segment.ms": kept}
+    settings = {**always, "retention.ms": "-1"}
     if topic.compacted:
         settings |= {
             "max.compaction.lag.ms": str(_DAY_MS),

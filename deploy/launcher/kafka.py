@@ -1,4 +1,4 @@
-"""One Kafka broker in KRaft mode: its configuration, its storage, how it starts and when it is ready."""
+"""Kafka in KRaft mode, one broker or several: configuration, storage, how each starts and when it is ready."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from deploy.launcher import artifacts, java
 from deploy.launcher.errors import LaunchError
-from deploy.launcher.layout import HOST
+from deploy.launcher.layout import HOST, controller_of
 from deploy.launcher.process import Program, tail
 
 if TYPE_CHECKING:
@@ -38,64 +38,87 @@ _QUIET = (
 )
 
 
-def prepare(layout: Layout, progress: Progress) -> Program:
-    """Fetch the jars, find Java, format the storage if it is new: the broker, ready to be started.
+def prepare(layout: Layout, progress: Progress) -> dict[str, Program]:
+    """Fetch the jars, find Java, format the storage if it is new: each broker by its name, ready to be started.
 
     Raises LaunchError (network, disk, Java, a jar that is not the locked one, storage that is not ours).
     """
     with progress.step("Kafka: jars") as shown:
         jars = artifacts.fetch(artifacts.KAFKA, layout.jars / "kafka", lambda text: shown(f"Kafka: {text}"))
         runtime = java.find(layout, os.environ, shown)
-    classpath = os.pathsep.join(map(str, jars))
+    java_with = (str(runtime), *_options(layout), "-cp", os.pathsep.join(map(str, jars)))
     layout.kafka.mkdir(parents=True, exist_ok=True)
-    data = layout.kafka / "data"
-    if not data.exists():
+    if not data_of(layout, "kafka").exists():
         with progress.step("Kafka: new storage"):
-            _format(layout, runtime, classpath)
+            # Kafka's own spelling of a UUID; its tools take a leading dash for an option.
+            identity = "L" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+            for broker in reversed(layout.broker_names):  # the first comes last: when it is there, all are
+                _format(layout, broker, java_with, identity)
+    return {broker: _program(layout, broker, java_with) for broker in layout.broker_names}
+
+
+def _program(layout: Layout, broker: str, java_with: tuple[str, ...]) -> Program:
+    data = data_of(layout, broker)
     cluster = cluster_id(data)
-    properties = layout.kafka / "server.properties"
-    properties.write_text(configuration(layout, data))
+    properties = layout.kafka / f"{broker.replace('kafka', 'server', 1)}.properties"
+    properties.write_text(configuration(layout, data, broker))
+    address = f"{HOST}:{layout.ports[broker]}"
 
     async def is_ready() -> bool:
-        return await answers(layout.kafka_servers, cluster)
+        return await answers(address, cluster, brokers=layout.brokers)
 
     return Program(
-        name="kafka",
-        command=(str(runtime), *_options(layout), "-cp", classpath, "kafka.Kafka", str(properties)),
+        name=broker,
+        command=(*java_with, "kafka.Kafka", str(properties)),
         environment=_environment(),
         is_ready=is_ready,
-        port=layout.ports["kafka"],
+        port=layout.ports[broker],
         patience=90,
         stop_patience=30,
     )
 
 
-def configuration(layout: Layout, data: Path) -> str:
-    """server.properties: one node, loopback only, nothing deleted by age, nothing created by accident."""
-    broker, controller = layout.ports["kafka"], layout.ports["kafka-controller"]
+def data_of(layout: Layout, broker: str) -> Path:
+    """Where a broker keeps its logs."""
+    return layout.kafka / broker.replace("kafka", "data", 1)
+
+
+def configuration(layout: Layout, data: Path, broker: str = "kafka") -> str:
+    """server.properties of a broker: loopback only, nothing deleted by age, nothing created by accident.
+
+    Of three brokers each keeps everything, and what is acknowledged lies on two of them.
+    """
+    ports, nodes = layout.ports, {name: number for number, name in enumerate(layout.broker_names, start=1)}
+    voters = ",".join(f"{number}@{HOST}:{ports[controller_of(name)]}" for name, number in nodes.items())
+    copies = min(3, layout.brokers)
+    acknowledged = max(1, copies - 1)
     settings = {
         "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": f"1@{HOST}:{controller}",
-        "listeners": f"PLAINTEXT://{HOST}:{broker},CONTROLLER://{HOST}:{controller}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{broker}",
+        "node.id": nodes[broker],
+        "controller.quorum.voters": voters,
+        "listeners": f"PLAINTEXT://{HOST}:{ports[broker]},CONTROLLER://{HOST}:{ports[controller_of(broker)]}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{ports[broker]}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": data,
         "auto.create.topics.enable": "false",
+        "default.replication.factor": copies,
+        "min.insync.replicas": acknowledged,
         "message.max.bytes": RECORD_BYTES,
         "replica.fetch.max.bytes": RECORD_BYTES,
         "log.retention.ms": -1,
+        # The broker's own clock dates records: what a speaker's wrong clock dates an hour ahead would be refused.
+        "log.message.timestamp.type": "LogAppendTime",
         # A developer's machine that slept for a month must not hear everything again.
         "offsets.retention.minutes": 10 * 365 * 24 * 60,
-        "offsets.topic.replication.factor": 1,
+        "offsets.topic.replication.factor": copies,
         "offsets.topic.num.partitions": 8,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.replication.factor": copies,
+        "transaction.state.log.min.isr": acknowledged,
         "transaction.state.log.num.partitions": 8,
-        "share.coordinator.state.topic.replication.factor": 1,
-        "share.coordinator.state.topic.min.isr": 1,
+        "share.coordinator.state.topic.replication.factor": copies,
+        "share.coordinator.state.topic.min.isr": acknowledged,
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 1000,
         # A killed broker may register again only when its former session has run out: 9 s by default.
@@ -122,8 +145,8 @@ def cluster_id(data: Path) -> str:
         ) from error
 
 
-async def answers(servers: str, cluster: str | None = None) -> bool:
-    """Whether a broker answers at this address, and (if asked) is of this cluster rather than somebody else's."""
+async def answers(servers: str, cluster: str | None = None, *, brokers: int = 1) -> bool:
+    """Whether a broker answers at this address, knows of so many, and (if asked) is of this cluster, nobody else's."""
     host, _, port = servers.split(",", 1)[0].rpartition(":")
     try:
         _, writer = await asyncio.open_connection(host, int(port))
@@ -138,7 +161,7 @@ async def answers(servers: str, cluster: str | None = None) -> bool:
     try:
         await client.start()
         told = await client.describe_cluster()
-        return bool(told["brokers"]) and (cluster is None or told.get("cluster_id") == cluster)
+        return len(told["brokers"]) >= brokers and (cluster is None or told.get("cluster_id") == cluster)
     except (KafkaError, OSError, TimeoutError):
         return False
     finally:
@@ -146,20 +169,20 @@ async def answers(servers: str, cluster: str | None = None) -> bool:
         logger.setLevel(level)
 
 
-def _format(layout: Layout, runtime: Path, classpath: str) -> None:
+def _format(layout: Layout, broker: str, java_with: tuple[str, ...], identity: str) -> None:
     """Format beside, then rename: an interrupted first start leaves no half-formatted storage."""
-    draft = layout.kafka / "data.partial"
+    data = data_of(layout, broker)
+    draft = data.with_suffix(".partial")
+    shutil.rmtree(data, ignore_errors=True)
     shutil.rmtree(draft, ignore_errors=True)
     properties = layout.kafka / "format.properties"
-    properties.write_text(configuration(layout, draft))
-    # Kafka's own spelling of a UUID; its tools take a leading dash for an option.
-    identity = "L" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+    properties.write_text(configuration(layout, draft, broker))
     tool = ["kafka.tools.StorageTool", "format", "--cluster-id", identity, "--config", str(properties)]
-    log = layout.log("kafka")
+    log = layout.log(broker)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         done = subprocess.run(
-            [str(runtime), *_options(layout), "-cp", classpath, *tool],
+            [*java_with, *tool],
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -169,14 +192,15 @@ def _format(layout: Layout, runtime: Path, classpath: str) -> None:
     properties.unlink()
     if done.returncode != 0:
         raise LaunchError(f"Kafka's storage cannot be formatted; see {log}:\n{tail(log)}")
-    draft.rename(layout.kafka / "data")
+    draft.rename(data)
 
 
 def _options(layout: Layout) -> tuple[str, ...]:
     logger = "-Dorg.slf4j.simpleLogger"
     return (
         "-Xms128m",
-        "-Xmx512m",
+        # Of several brokers on one machine none needs much.
+        "-Xmx512m" if layout.brokers == 1 else "-Xmx320m",
         "-XX:+ExitOnOutOfMemoryError",
         "-Djava.awt.headless=true",
         f"-Djava.io.tmpdir={_scratch(layout)}",

@@ -21,12 +21,14 @@ PORTS_IN_RANGE = 12
 class Layout:
     """A folder for data and a range of twelve ports, from which every other path and address follows.
 
-    `downloads` is shared by all layouts of a checkout: jars, unpacked PostgreSQL and tools are fetched once.
+    `downloads` is shared by all layouts of a checkout: jars, unpacked PostgreSQL and tools are fetched once. `brokers`:
+    how many Kafka consists of; those beyond the first take two more ports each, behind the twelve.
     """
 
     var: Path
     port: int = 8080
     downloads: Path = REPOSITORY / "var"
+    brokers: int = 1
 
     @classmethod
     def of(cls, environ: Mapping[str, str], *, folder: Path = REPOSITORY / "var", port: int = 8080) -> Layout:
@@ -43,12 +45,18 @@ class Layout:
     def ports(self) -> dict[str, int]:
         """Port by the name of what listens on it; twelve in a row, in the river's order. New ones go to the end."""
         names = ("door", *SERVICES, "mail", "smtp", "kafka", "kafka-controller", "postgres", "receiver", "operations")
-        return {name: self.port + offset for offset, name in enumerate(names)}
+        more = [name for broker in self.broker_names[1:] for name in (broker, controller_of(broker))]
+        return {name: self.port + offset for offset, name in enumerate((*names, *more))}
+
+    @property
+    def broker_names(self) -> tuple[str, ...]:
+        """The processes that Kafka consists of."""
+        return ("kafka", *(f"kafka-{number}" for number in range(2, self.brokers + 1)))
 
     @property
     def kafka_servers(self) -> str:
-        """The bootstrap address of our own Kafka."""
-        return f"{HOST}:{self.ports['kafka']}"
+        """The bootstrap addresses of our own Kafka."""
+        return ",".join(f"{HOST}:{self.ports[broker]}" for broker in self.broker_names)
 
     def url(self, name: str) -> str:
         """The HTTP address of a process by its name, without a final slash."""
@@ -94,3 +102,8 @@ class Layout:
     @property
     def tools(self) -> Path:
         return self.downloads / "tools"
+
+
+def controller_of(broker: str) -> str:
+    """The name under which a broker's controller has its port."""
+    return broker.replace("kafka", "kafka-controller", 1)

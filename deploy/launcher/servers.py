@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from deploy.launcher.process import Program, Running
 
 STOP_SIGNALS = {"postgres": signal.SIGINT}
-_ORDER = ("postgres", "kafka")
 
 
 @dataclass(slots=True)
 class Servers:
-    """Both servers, ready; each can be killed, suspended and started again by its name."""
+    """Both servers, ready; each can be killed, suspended and started again by its name.
+
+    Where the layout has several brokers, each is a process of its own: `kafka`, `kafka-2`, ….
+    """
 
     layout: Layout
     databases: Databases
@@ -39,7 +41,7 @@ class Servers:
 
     @property
     def kafka(self) -> str:
-        """Kafka's bootstrap address."""
+        """Kafka's bootstrap addresses."""
         return self.layout.kafka_servers
 
     async def kill(self, name: str) -> None:
@@ -80,19 +82,19 @@ async def start_servers(layout: Layout, progress: Progress | None = None) -> Ser
     with state.held(layout, "servers"):
         programs = {
             "postgres": postgres.prepare(layout, progress or Silent()),
-            "kafka": kafka.prepare(layout, progress or Silent()),
+            **kafka.prepare(layout, progress or Silent()),
         }
         known = state.read(layout)
         running = {}
-        for name in _ORDER:
+        for name, program in programs.items():
             entry = known.child(name)
             if entry is not None and state.is_alive(entry):
                 running[name] = process.found(entry, layout, STOP_SIGNALS.get(name, signal.SIGTERM))
                 running[name].resume()
             else:
                 refuse_busy(layout, [name])
-                running[name] = _start(programs[name], layout)
-        await asyncio.gather(*(process.wait_ready(programs[name], running[name]) for name in _ORDER))
+                running[name] = _start(program, layout)
+        await asyncio.gather(*(process.wait_ready(programs[name], running[name]) for name in programs))
         return Servers(layout, await postgres.make_databases(layout), programs, running)
 
 

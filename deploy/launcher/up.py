@@ -124,7 +124,7 @@ def _prepared(layout: Layout, external: External, progress: Progress) -> list[Pr
     if external.databases is None:
         servers.append(postgres.prepare(layout, progress))
     if external.kafka is None:
-        servers.append(kafka.prepare(layout, progress))
+        servers.extend(kafka.prepare(layout, progress).values())
     return servers
 
 

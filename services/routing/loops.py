@@ -73,21 +73,22 @@ async def fire_due(database: Database, calendars: Calendars, clock: Clock, guilt
             return 0
         due = await store.due_timers(connection, sorted(guilty.dossiers), _CHUNK)
     if due:
-        said = await _fire(database, calendars, due, guilty)
+        said = await _fire(database, calendars, due, clock, guilty)
         log.info("timers_fired", extra={"dossiers": len(due), "said": said})
     return len(due)
 
 
-async def _fire(database: Database, calendars: Calendars, due: Sequence[str], guilty: Guilty) -> int:
+async def _fire(database: Database, calendars: Calendars, due: Sequence[str], clock: Clock, guilty: Guilty) -> int:
     """All together; when that meets an unforeseen error, one by one, and whoever it belongs to is set aside."""
     try:
-        return await handlers.fire_timers(database, calendars, due)
+        # The instant by which it is decided is looked at, too: the step may come between two statements.
+        return await handlers.fire_timers(database, calendars, due, lambda now: clock.check(now, time.monotonic()))
     except Exception as error:
         if is_transient(error):
             raise
         what = signature(error)
     if len(due) > 1:
-        return sum([await _fire(database, calendars, [dossier], guilty) for dossier in due])
+        return sum([await _fire(database, calendars, [dossier], clock, guilty) for dossier in due])
     guilty.dossiers.update(due)
     log.error("timer_set_aside", extra={"dossier": due[0], "error": what})
     return 0

@@ -45,6 +45,12 @@ _POLL_INTERVAL: Final = 120.0
 _LARGEST_FETCH: Final = 11 * 1024 * 1024
 # A topic that is gone, or there again, is noticed when metadata are renewed; aiokafka's own five minutes are too long.
 _METADATA_AGE_MS: Final = 10_000
+# After so long without an answer a connection is given up; aiokafka's own 40 s are four sessions. Longer than one
+# session, because the answer to a join waits for members that are gone.
+_LONGEST_REQUEST_MS: Final = 15_000
+# By the answer to a heartbeat a member hears of a rebalance, and all wait for whoever hears of it last: with one every
+# two seconds, a service that was away longer than its session was ready up to two seconds later.
+_HEARTBEAT_MS: Final = 500
 _GRACE: Final = 8.0
 _LOOK: Final = 1.0
 _LOOK_AROUND: Final = 5.0
@@ -127,13 +133,14 @@ class Bus:
     async def start(self) -> None:
         """Join the consumer group and hear. BrokerAwayError when the broker does not answer: try again."""
         broker = KafkaBroker(
-            self.kafka,
+            self.kafka.split(","),  # a text with several addresses would be one address to FastStream
             apply_types=False,
             logger=logging.getLogger("lienthong.bus"),
             log_level=logging.DEBUG,
             enable_idempotence=True,
             allow_auto_create_topics=False,
             metadata_max_age_ms=_METADATA_AGE_MS,
+            request_timeout_ms=_LONGEST_REQUEST_MS,
             graceful_timeout=_GRACE,
         )
         name = self.hearer.service.value
@@ -145,7 +152,10 @@ class Bus:
         if self.hearer.states:
             self._listen(broker, list(self.hearer.states), f"{name}.states", f"{name}.states-{self.slot}", states=True)
         # Started here, not by the look that asks it: cancelled in its start, aiokafka's client leaves a connection.
-        self._client = AIOKafkaClient(bootstrap_servers=self.kafka)
+        # Gives up before the look does: a request that is merely cancelled leaves its connection, dead or alive.
+        self._client = AIOKafkaClient(
+            bootstrap_servers=self.kafka, request_timeout_ms=int(_LONGEST_ANSWER * 1000 * 0.8)
+        )
         try:
             await self._client.bootstrap()
             await broker.connect()
@@ -194,7 +204,7 @@ class Bus:
             max_records=_BATCH,
             batch_timeout_ms=_POLL_MS,
             session_timeout_ms=10_000,
-            heartbeat_interval_ms=2_000,
+            heartbeat_interval_ms=_HEARTBEAT_MS,
             max_poll_interval_ms=int(_POLL_INTERVAL * 1000),
             max_partition_fetch_bytes=_LARGEST_FETCH,
             partition_assignment_strategy=(RangePartitionAssignor,),
@@ -263,7 +273,7 @@ class Bus:
                     await self._in_time(lane.ear.measure(), "lag")
             if loop.time() >= look:
                 look = loop.time() + _LOOK_AROUND
-                await self._in_time(self._end_standing_still(), "sessions")
+                await self._in_time(self._end_standing_still(), "sessions", seconds=2 * _LONGEST_ANSWER)
                 await self._in_time(self._look_for_incarnations(), "incarnations")
             for lane in self._lanes:
                 if lane.is_deaf:
@@ -298,8 +308,12 @@ class Bus:
 
     async def _end_standing_still(self) -> None:
         """Another process of this service may have been stopped in the middle of a batch, and keep its subjects."""
-        async with self.database.pool.acquire() as connection:
-            await end_standing_still(connection)
+        try:
+            async with asyncio.timeout(_LONGEST_ANSWER), self.database.pool.acquire() as connection:
+                await end_standing_still(connection)
+        except TimeoutError:
+            await self.database.renew()
+            raise
 
     async def _open_again(self, lane: _Lane) -> None:
         await lane.subscriber.stop()

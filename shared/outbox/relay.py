@@ -48,6 +48,8 @@ _LONGEST_WAIT: Final = 0.25
 _BETWEEN_ROUNDS: Final = 0.05
 _FEW: Final = 500
 _IDLE_SESSION_TIMEOUT: Final = "3s"
+# The session is gone after 3 s without a word; a connection that answers nothing for so long leads nowhere.
+_LONGEST_STATEMENT: Final = 10.0
 _HEARTBEAT: Final = 1.0
 _LOOK_FOR_SHARDS: Final = 1.0
 _LOOKS_FOR_TOPIC: Final = 4
@@ -95,7 +97,7 @@ class Relay:
             await asyncio.sleep(wait)
 
     async def _session(self) -> None:
-        connection = await connect(self.database_url, name=f"{self.service.value} relay")
+        connection = await connect(self.database_url, name=f"{self.service.value} relay", longest=_LONGEST_STATEMENT)
         try:
             await connection.execute(f"SET idle_session_timeout = '{_IDLE_SESSION_TIMEOUT}'")
             await connection.execute("SET plan_cache_mode = force_custom_plan")

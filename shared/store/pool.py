@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 LOCK_TIMEOUT = "4s"
 IDLE_IN_TRANSACTION_TIMEOUT = "5s"
 
+# A connection whose other end is gone without a word answers nothing for ever: whoever waits on it gives it up. Ten
+# times what the longest statement of a service takes on a busy machine.
+_LONGEST_STATEMENT = 20.0
+
 _TRANSIENT = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
@@ -57,9 +61,12 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, _TRANSIENT)
 
 
-async def connect(url: str, *, name: str) -> asyncpg.Connection[asyncpg.Record]:
-    """One direct connection, outside any pool (a relay's lock, a migration). Times out after 10 s."""
-    return await asyncpg.connect(url, timeout=10, server_settings={"application_name": name})
+async def connect(url: str, *, name: str, longest: float | None = None) -> asyncpg.Connection[asyncpg.Record]:
+    """One direct connection, outside any pool (a relay's lock, a migration). Times out after 10 s.
+
+    ``longest``: seconds for one statement, then TimeoutError; None: however long it takes (a migration).
+    """
+    return await asyncpg.connect(url, timeout=10, command_timeout=longest, server_settings={"application_name": name})
 
 
 async def open_pool(url: str, *, name: str, smallest: int = 2, largest: int = 16) -> Pool:
@@ -73,7 +80,7 @@ async def open_pool(url: str, *, name: str, smallest: int = 2, largest: int = 16
         min_size=0,
         max_size=largest,
         timeout=10,
-        command_timeout=60,
+        command_timeout=_LONGEST_STATEMENT,
         reset=_leave_as_it_is,
         server_settings={
             "application_name": name,
@@ -111,7 +118,22 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """A connection in a READ COMMITTED transaction: committed at the block's end, rolled back on an exception."""
+        """A connection in a READ COMMITTED transaction: committed at the block's end, rolled back on an exception.
+
+        One that answered nothing is closed instead: to roll back on it would take as long again.
+        """
         async with self.pool.acquire() as connection, connection.transaction():
-            yield connection
+            try:
+                yield connection
+            except TimeoutError:
+                connection.terminate()
+                await self.renew()
+                raise
         self.committed.set()
+
+    async def renew(self) -> None:
+        """Trust no connection of the pool any more: each is replaced when it is wanted next.
+
+        Where one leads nowhere, so do its neighbours as a rule; each of them would be found out by somebody who waits.
+        """
+        await self.pool.expire_connections()

@@ -9,15 +9,13 @@ import atexit
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
 from threading import Lock
 from typing import Any, Final
 
-import requests
 from opentelemetry import metrics, trace
 from opentelemetry._logs import set_logger_provider
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.metrics import MeterProvider
@@ -35,9 +33,6 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from shared.telemetry.logs import OverOtlp
 
 log = logging.getLogger(__name__)
-
-_SECONDS: Final = 3.0
-"""For one export, tries again included: a receiver on this machine answers in milliseconds, or is away."""
 
 _QUEUE: Final = 8192
 _AT_ONCE: Final = 1024
@@ -73,9 +68,14 @@ class Receiver:
 class Spans(SpanExporter):
     """Spans to the receiver."""
 
-    def __init__(self, inner: SpanExporter, receiver: Receiver) -> None:
-        self._inner = inner
+    def __init__(self, base: str, receiver: Receiver) -> None:
+        self._base = base
         self._receiver = receiver
+
+    @cached_property
+    def _inner(self) -> SpanExporter:
+        made: SpanExporter = _exporters().spans(self._base)
+        return made
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Never raises."""
@@ -86,15 +86,21 @@ class Spans(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        self._inner.shutdown()
+        if "_inner" in vars(self):  # what was never made needs no end
+            self._inner.shutdown()
 
 
 class Logs(LogRecordExporter):
     """Log events to the receiver."""
 
-    def __init__(self, inner: LogRecordExporter, receiver: Receiver) -> None:
-        self._inner = inner
+    def __init__(self, base: str, receiver: Receiver) -> None:
+        self._base = base
         self._receiver = receiver
+
+    @cached_property
+    def _inner(self) -> LogRecordExporter:
+        made: LogRecordExporter = _exporters().logs(self._base)
+        return made
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Never raises."""
@@ -108,16 +114,22 @@ class Logs(LogRecordExporter):
         return self._inner.force_flush(timeout_millis)
 
     def shutdown(self) -> None:
-        self._inner.shutdown()
+        if "_inner" in vars(self):  # what was never made needs no end
+            self._inner.shutdown()
 
 
 class Metrics(MetricExporter):
     """Figures to the receiver."""
 
-    def __init__(self, inner: MetricExporter, receiver: Receiver) -> None:
+    def __init__(self, base: str, receiver: Receiver) -> None:
         super().__init__()
-        self._inner = inner
+        self._base = base
         self._receiver = receiver
+
+    @cached_property
+    def _inner(self) -> MetricExporter:
+        made: MetricExporter = _exporters().figures(self._base)
+        return made
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
         """Never raises."""
@@ -131,7 +143,13 @@ class Metrics(MetricExporter):
         return self._inner.force_flush(timeout_millis)
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        self._inner.shutdown(timeout_millis, **kwargs)
+        if "_inner" in vars(self):
+            self._inner.shutdown(timeout_millis, **kwargs)
+
+
+def _exporters() -> Any:
+    """Loaded by the thread that sends first, when a service has long begun to work."""
+    return import_module("shared.telemetry.exporters")
 
 
 def start(service: str, endpoint: str | None, *, sampled: float = 1.0) -> TracerProvider:
@@ -147,23 +165,18 @@ def start(service: str, endpoint: str | None, *, sampled: float = 1.0) -> Tracer
     if endpoint is None:
         return provider
     base, receiver = endpoint.rstrip("/"), Receiver()
-    session = requests.Session()
-    session.trust_env = False  # no proxy of the environment stands between us and the receiver
-    spans = OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=_SECONDS, session=session)
     sending = BatchSpanProcessor(
-        Spans(spans, receiver), max_queue_size=_QUEUE, max_export_batch_size=_AT_ONCE, schedule_delay_millis=1000
+        Spans(base, receiver), max_queue_size=_QUEUE, max_export_batch_size=_AT_ONCE, schedule_delay_millis=1000
     )
     provider.add_span_processor(sending)
 
-    figures = OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=_SECONDS, session=session)
-    reader = PeriodicExportingMetricReader(Metrics(figures, receiver), export_interval_millis=_METRICS_EVERY_MS)
+    reader = PeriodicExportingMetricReader(Metrics(base, receiver), export_interval_millis=_METRICS_EVERY_MS)
     meters = MeterProvider(resource=resource, metric_readers=[reader], shutdown_on_exit=False)
     metrics.set_meter_provider(meters)
 
     lines = LoggerProvider(resource=resource, shutdown_on_exit=False)
-    events = OTLPLogExporter(endpoint=f"{base}/v1/logs", timeout=_SECONDS, session=session)
     lines.add_log_record_processor(
-        BatchLogRecordProcessor(Logs(events, receiver), max_queue_size=_QUEUE, schedule_delay_millis=1000)
+        BatchLogRecordProcessor(Logs(base, receiver), max_queue_size=_QUEUE, schedule_delay_millis=1000)
     )
     set_logger_provider(lines)
     handler = OverOtlp(lines.get_logger("lienthong"))

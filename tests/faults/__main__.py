@@ -17,7 +17,7 @@ from typing import Final
 
 from deploy.launcher.layout import REPOSITORY
 from tests.bench.machine import commit
-from tests.faults.campaign import Blow, report, struck
+from tests.faults.campaign import Blow, needed, report, struck
 from tests.faults.ground import ground
 from tests.faults.strikes import strikes
 from tests.layouts import FAULTS
@@ -35,6 +35,8 @@ PARTS: Final[dict[str, tuple[Blow, ...]]] = {
         Blow("outage", 60),
         Blow("disorder", 100_000),
         Blow("forgery", 50_000),
+        Blow("kafka_cuts", 3),
+        Blow("storms", 4),
     ),
     "points": (Blow("crash_points", 40), Blow("suspensions", 10), Blow("restarts", 10)),
     **{f"kills-{number}": (Blow("kills", 250),) for number in range(1, 5)},
@@ -45,6 +47,11 @@ PARTS: Final[dict[str, tuple[Blow, ...]]] = {
     "losses": (Blow("losses", 12), Blow("last_lost", 6), Blow("control_lost", 3), Blow("restored_hearer", 3)),
     **{f"restored-{one}": (Blow(f"restored_{one}", 2),) for one in ("intake", "routing", "notification")},
     **{f"forgery-{number}": (Blow("forgery", 250_000),) for number in range(1, 5)},
+    "network": (Blow("cuts", 12), Blow("kafka_cuts", 12), Blow("mail_cuts", 6)),
+    "storms": (Blow("storms", 80), Blow("zombies", 8)),
+    "clocks": (Blow("turns", 20), Blow("steps", 5)),
+    "disk": (Blow("full_database", 6), Blow("full_broker", 4), Blow("full_telemetry", 2)),
+    "brokers": (Blow("broker_kills", 40),),
     "everything-1": (Blow("everything", 1_800),),
     "everything-2": (Blow("everything", 1_800),),
 }
@@ -68,7 +75,7 @@ def main() -> None:
 
 
 async def _run(name: str, blows: Sequence[Blow], seed: int, rate: float) -> tuple[list[str], bool]:
-    async with ground(FAULTS, seed, name=name.replace(" ", "-")) as ours:
+    async with ground(FAULTS, seed, name=name.replace(" ", "-"), needs=needed(blows)) as ours:
         verdict = await struck(ours, blows, rate=rate)
         return report(ours, blows, verdict), bool(verdict.faults)
 

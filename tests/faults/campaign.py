@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tests.bench.machine import described as machine
 from tests.faults.checker import Verdict, examine, gathered
 from tests.faults.ground import Ground, described
+from tests.faults.needs import Needs
 from tests.faults.strikes import strikes
 
 
@@ -18,6 +19,12 @@ class Blow:
 
     strike: str
     times: int
+
+
+def needed(blows: Sequence[Blow]) -> Needs:
+    """What these blows need of the ground."""
+    known = strikes()
+    return Needs.of_all(known[one.strike].needs for one in blows)
 
 
 async def struck(ground: Ground, blows: Sequence[Blow], *, rate: float) -> Verdict:

@@ -16,11 +16,16 @@ from typing import Any, Final
 
 from deploy.launcher import process
 from deploy.launcher.layout import REPOSITORY, SERVICES, Layout
+from deploy.launcher.programs import is_healthy
 from shared.seal import Erasure, Register
+from tests.faults.disks import Disk
+from tests.faults.faketime import Clock
 from tests.faults.history import History
+from tests.faults.listeners import Way, with_ways
 from tests.faults.load import Load, Town
+from tests.faults.needs import Needs, disks_of, put_under_a_clock, with_a_receiver
 from tests.flow.river import River, flowing
-from tests.processes import until
+from tests.processes import free_port, until
 
 KEPT: Final = REPOSITORY / "var" / "faults" / "history"
 """Where histories lie; that of a run that failed is kept under its seed."""
@@ -67,6 +72,7 @@ _TALLIED: Final = {"TALLY_SECONDS": "1", "TALLY_ROTATION_SECONDS": "10"}
 """A lost last event is to be found while somebody watches."""
 
 _FORGERS: Final = "forged-"
+_NOTHING_MORE: Final = Needs()
 
 HEARERS: Final = {
     "intake": ("routing", "notification", "reporting"),
@@ -110,7 +116,8 @@ class Tally:
     def mails_cut_off(self) -> int:
         """How often mails in flight may have been cut off from whoever was to write down that they went out."""
         return sum(
-            self.done[what] for what in ("notification ended", "notification suspended", "mail ended", "postgres ended")
+            self.done[what]
+            for what in ("notification ended", "notification suspended", "mail ended", "mail cut off", "postgres ended")
         )
 
 
@@ -125,13 +132,25 @@ class Ground:
     tally: Tally = field(default_factory=Tally)
     town: Town = field(default_factory=Town)
     loads: list[Load] = field(default_factory=list)
+    hurries: bool = True
+    """Whether clients make time pass fast for the dossiers that they leave alone."""
+
     failed: bool = False
     """Whether the history is to be kept."""
+
+    clock: Clock | None = None
+    """The time of day, where it can be set."""
+
+    disks: dict[str, Disk] = field(default_factory=dict)
+    """Those that can be filled, by what lies on them."""
+
+    _ways: dict[str, Way] = field(default_factory=dict)
 
     @asynccontextmanager
     async def loaded(self, rate: float) -> AsyncIterator[Load]:
         """Clients come while the block runs. When it is left, each of them has been told, and the river is quiet."""
         load = Load(self.river, self.history, Random(self.chance.getrandbits(64)), rate, self.town)
+        load.hurries = self.hurries
         self.loads.append(load)
         stop = asyncio.Event()
         running = asyncio.create_task(load.run(stop))
@@ -147,6 +166,12 @@ class Ground:
             await asyncio.gather(running, return_exceptions=True)
             await load.close()
         await self.quiet()
+
+    def hurry(self, *, so: bool) -> None:
+        """Whether clients make time pass fast from now on."""
+        self.hurries = so
+        for load in self.loads:
+            load.hurries = so
 
     async def quiet(self) -> None:
         """Wait until nothing is unsent, unheard, parked or on its way to a citizen; what was forged does not count."""
@@ -280,6 +305,45 @@ class Ground:
         await process.wait_ready(program, self.river.running[service])
         self.tally.took(what, time.monotonic() - began)
 
+    async def restarted(self, service: str, **given: str) -> None:
+        """SIGTERM and a start, this once with other settings."""
+        whole = self.river.programs[service]
+        await self.river.running[service].stop()
+        self.ended(service)
+        self.river.programs[service] = replace(whole, environment={**whole.environment, **given})
+        try:
+            await self.started(service, f"{service} ready after SIGTERM")
+        finally:
+            self.river.programs[service] = whole
+
+    def joined(self, service: str, slot: int, *, called: str | None = None) -> str:
+        """The name of one more process of a service, in a slot and at a port of its own; it is not started yet."""
+        name, port = called or f"{service}-{slot}", free_port()
+        whole = self.river.programs[service]
+
+        async def is_ready() -> bool:
+            return await is_healthy(port)
+
+        environment = {**whole.environment, "HTTP_PORT": str(port), "SLOT": str(slot)}
+        self.river.programs[name] = replace(whole, name=name, environment=environment, is_ready=is_ready, port=port)
+        return name
+
+    def left(self, name: str) -> None:
+        """One that `joined` named is over for good."""
+        del self.river.programs[name], self.river.running[name]
+
+    async def ways_to_kafka(self) -> dict[str, Way]:
+        """A door of Kafka for each service, before which a wire can stand; the broker is restarted for it once."""
+        if not self._ways:
+            servers = self.river.servers
+            bent, ways = with_ways(servers.programs["kafka"], self.river.layout)
+            await servers.stop("kafka")
+            self.tally.done["kafka ended"] += 1
+            servers.programs["kafka"] = bent
+            await servers.start("kafka")
+            self._ways = ways
+        return self._ways
+
     async def killed(self, service: str) -> None:
         """SIGKILL one of the four, and start it again."""
         await self.river.kill(service)
@@ -331,27 +395,23 @@ async def while_it_moves(
 
 
 @asynccontextmanager
-async def ground(layout: Layout, seed: int, *, name: str = "history") -> AsyncIterator[Ground]:
-    """A fresh river, seeded with calendar, units and procedures, witnesses in its stores, and an empty history."""
+async def ground(
+    layout: Layout, seed: int, *, name: str = "history", needs: Needs = _NOTHING_MORE
+) -> AsyncIterator[Ground]:
+    """A fresh river, seeded with calendar, units and procedures, witnesses in its stores, and an empty history.
+
+    ``needs``: what the strikes that it is for need besides.
+    """
     history = History(_path(name, seed))
     history.open()
     try:
         _put_aside(layout.var / "log")
-        async with flowing(layout) as river:
-            for service in SERVICES:
-                whole = river.programs[service]
-                more = {"SMTP_TIMEOUT": _SMTP_TIMEOUT} if service == "notification" else {}
-                river.programs[service] = replace(whole, environment={**whole.environment, **_TALLIED, **more})
-                await river.running[service].stop()
-            await asyncio.gather(*(river.start(service) for service in SERVICES))
-            for service in SERVICES:
-                async with river.store(service) as store:
-                    await store.execute(_WITNESS)
-            await river.seed()
-            ours = Ground(river, history, Random(seed), seed)
-            yield ours
-            if not ours.failed:
-                history.path.unlink()
+        with disks_of(layout, needs) as disks:
+            async with _prepared(needs.laid_out(layout), seed, history, needs) as ours:
+                ours.disks = disks
+                yield ours
+                if not ours.failed:
+                    history.path.unlink()
     finally:
         history.close()
 
@@ -363,6 +423,24 @@ def _put_aside(logs: Path) -> None:
     if logs.exists():
         logs.rename(before)
     logs.mkdir(parents=True)
+
+
+@asynccontextmanager
+async def _prepared(layout: Layout, seed: int, history: History, needs: Needs) -> AsyncIterator[Ground]:
+    async with flowing(layout) as river:
+        for service in SERVICES:
+            whole = river.programs[service]
+            more = {"SMTP_TIMEOUT": _SMTP_TIMEOUT} if service == "notification" else {}
+            river.programs[service] = replace(whole, environment={**whole.environment, **_TALLIED, **more})
+            await river.running[service].stop()
+        await asyncio.gather(*(river.start(service) for service in SERVICES))
+        clock = None if needs.clock is None else await put_under_a_clock(river, needs.clock)
+        for service in SERVICES:
+            async with river.store(service) as store:
+                await store.execute(_WITNESS)
+        async with with_a_receiver(river, needs):
+            await river.seed()
+            yield Ground(river, history, Random(seed), seed, clock=clock)
 
 
 def _path(name: str, seed: int) -> Path:

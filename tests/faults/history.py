@@ -63,6 +63,7 @@ class Operation:
     status: int | None
     answer: dict[str, Any]
     returned: float | None = None
+    media_type: str = ""
 
 
 @dataclass(slots=True)

@@ -13,7 +13,15 @@ import pytest
 
 from deploy.launcher.postgres import Databases
 from services.routing import loops, store
-from services.routing.handlers import Calendars, Done, NotDone, NotPublished, Published, publish_calendar
+from services.routing.handlers import (
+    Calendars,
+    Done,
+    NotDone,
+    NotPublished,
+    Published,
+    fire_timers,
+    publish_calendar,
+)
 from services.routing.rules import deadline
 from services.routing.values import (
     Finish,
@@ -549,6 +557,19 @@ async def test_a_clock_that_was_stepped_stops_the_scanning(routing: Routing) -> 
 
     assert await loops.fire_due(routing.database, routing.calendars, clock, loops.Guilty()) == 0
     assert clock.stopped
+    assert await routing.said(dossier) == ["StageStarted"]
+
+
+async def test_a_clock_that_is_stepped_between_the_look_and_the_decision_says_nothing(routing: Routing) -> None:
+    dossier = await routing.receives(at("2019-05-06 08:00"))
+    seen: list[datetime] = []
+
+    def is_credible(now: datetime) -> bool:
+        seen.append(now)
+        return False
+
+    assert await fire_timers(routing.database, routing.calendars, [dossier], is_credible) == 0
+    assert len(seen) == 1
     assert await routing.said(dossier) == ["StageStarted"]
 
 

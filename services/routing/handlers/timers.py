@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from services.routing import store
@@ -16,17 +16,33 @@ from shared.store import Database, Transaction
 from shared.topics import Service
 
 
-async def fire_timers(database: Database, calendars: Calendars, dossiers: Sequence[str]) -> int:
-    """Fire what is due of some dossiers, rechecked under their locks; returns how many deadlines were said."""
+async def fire_timers(
+    database: Database,
+    calendars: Calendars,
+    dossiers: Sequence[str],
+    is_credible: Callable[[datetime], bool] = lambda _: True,
+) -> int:
+    """Fire what is due of some dossiers, rechecked under their locks; returns how many deadlines were said.
+
+    None is said when the instant by which it would be decided is not credible.
+    """
     with telemetry.together() as work:
         async with database.transaction() as tx:
-            return await _fire_due(tx, calendars, dossiers, work)
+            return await _fire_due(tx, calendars, dossiers, is_credible, work)
 
 
-async def _fire_due(tx: Transaction, calendars: Calendars, dossiers: Sequence[str], work: telemetry.Work) -> int:
+async def _fire_due(
+    tx: Transaction,
+    calendars: Calendars,
+    dossiers: Sequence[str],
+    is_credible: Callable[[datetime], bool],
+    work: telemetry.Work,
+) -> int:
     """A timer is nobody's command: each dossier whose deadline comes begins a trace of its own."""
     locked = await journal.lock_known(tx, dossiers)
     now = await journal.instant(tx)
+    if not is_credible(now):
+        return 0
     journeys = await store.journeys(tx, locked)
     timers = await store.timers_of(tx, sorted(locked))
     known = await known_for(tx, calendars, calendars_of(journeys.values()))

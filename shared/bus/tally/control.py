@@ -99,6 +99,7 @@ class Control:
             enable_auto_commit=False,
             metadata_max_age_ms=_METADATA_AGE_MS,
             max_partition_fetch_bytes=_LARGEST,
+            request_timeout_ms=10_000,
         )
         producer: Any = AIOKafkaProducer(
             bootstrap_servers=self.bus.kafka,

@@ -61,7 +61,10 @@ class ClockSet:
 
 @dataclass(slots=True)
 class Load:
-    """Arrivals at ``rate`` a second. ``dropped``: those for whom there was no room; more than none spoils the run."""
+    """Arrivals at ``rate`` a second. ``dropped``: those for whom there was no room; more than none spoils the run.
+
+    ``hurries``: whether time is made to pass fast for the sleepers.
+    """
 
     river: River
     history: History
@@ -70,6 +73,7 @@ class Load:
     town: Town = field(default_factory=Town)
     arrived: int = 0
     dropped: int = 0
+    hurries: bool = True
     clocks_set: list[ClockSet] = field(default_factory=list)
     not_taken: set[str] = field(default_factory=lambda: set(STEPS))
     """Steps that nobody has succeeded with since these clients began to come."""
@@ -182,6 +186,8 @@ class Load:
         """Time passes fast for the sleepers: whatever rung comes next is due in half a second."""
         while not stop.is_set():
             await asyncio.sleep(1)
+            if not self.hurries:
+                continue
             try:
                 async with self.river.store("routing") as store:
                     rows = await store.fetch(_SET_CLOCKS, sorted(self.town.sleeping))

@@ -48,9 +48,9 @@ class Doors:
     async def once(self, asked: Asked, unit: str = WARD) -> Operation:
         """Ask once."""
         number = await self.history.invoke(asked)
-        outcome, status, answer = await self._sent(asked, unit)
+        outcome, status, answer, media_type = await self._sent(asked, unit)
         await self.history.returned(number, outcome, status, answer)
-        return Operation(number, asked, outcome, status, answer)
+        return Operation(number, asked, outcome, status, answer, media_type=media_type)
 
     async def look(self, dossier: str) -> dict[str, Any] | None:
         """Where routing has a dossier; None when it does not know it yet, or cannot say."""
@@ -68,7 +68,7 @@ class Doors:
         told: dict[str, Any] | None = found.json() if found.status_code == 200 else None
         return told
 
-    async def _sent(self, asked: Asked, unit: str) -> tuple[Outcome, int | None, dict[str, Any]]:
+    async def _sent(self, asked: Asked, unit: str) -> tuple[Outcome, int | None, dict[str, Any], str]:
         path = _PATHS.get(asked.kind, "/routing/dossiers/{dossier}/commands").format(dossier=asked.dossier)
         actor = {"X-Dev-Actor": f"id={asked.actor}; unit={unit}; roles={_EVERY_ROLE}"}
         try:
@@ -78,8 +78,9 @@ class Doors:
                 headers={**actor, "Idempotency-Key": asked.key},
             )
         except httpx.TransportError:
-            return Outcome.INFO, None, {}
+            return Outcome.INFO, None, {}, ""
+        media_type = answer.headers.get("content-type", "").partition(";")[0]
         if answer.status_code >= 500:
-            return Outcome.INFO, answer.status_code, {}
+            return Outcome.INFO, answer.status_code, {}, media_type
         said: dict[str, Any] = answer.json()
-        return (Outcome.OK if answer.is_success else Outcome.FAIL), answer.status_code, said
+        return (Outcome.OK if answer.is_success else Outcome.FAIL), answer.status_code, said, media_type

@@ -9,18 +9,23 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.faults.ground import Ground
+from tests.faults.needs import Needs
 
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """A fault: what it is called, what happens, and how it is done so many times (or for so many seconds)."""
+    """A fault: what it is called, what happens, and how it is done so many times (or for so many seconds).
+
+    ``needs``: what it needs of the ground before the river begins.
+    """
 
     name: str
     sentence: str
     do: Callable[[Ground, int], Awaitable[None]]
+    needs: Needs = field(default_factory=Needs)
 
 
 def strikes() -> dict[str, Strike]:

@@ -1,52 +1,115 @@
-"""The network between a service and its database: it leads nowhere for a while, then it is slow."""
+"""The network between a service and its database, its broker, the mail provider: cut, cut one way, halved, slow."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+import time
+from contextlib import AbstractAsyncContextManager
+from random import Random
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from deploy.launcher.layout import HOST, SERVICES
 from tests.faults.ground import Ground
+from tests.faults.load import Doors, submission
 from tests.faults.strikes import Strike
-from tests.faults.wire import wire_to
+from tests.faults.wire import Wire, wire_to
+from tests.processes import until
 
-_CUT: Final = 8.0
-"""Seconds; a transaction that stands still is ended by PostgreSQL after 5."""
+_KINDS: Final = ("cut", "answers cut", "halved")
+_CUTS: Final = (8.0, 15.0)
+"""Seconds; a transaction that stands still is ended by PostgreSQL after 5, a member given up by Kafka after 10."""
 
 _SLOW: Final = 0.05
 _SLOW_FOR: Final = 5.0
+_LONGEST_SEARCH: Final = 120.0
+_PROBES: Final = 10
+"""Dossiers handed in afterwards: so many that a lane which hears nothing more misses one of them."""
+
+_HEARD: Final = "SELECT count(DISTINCT subject) FROM heard WHERE subject = ANY($1) AND version > 0"
+_TOLD: Final = "SELECT count(DISTINCT dossier) FROM notice WHERE dossier = ANY($1) AND state = 'sent'"
 
 
-async def cut(ground: Ground, times: int) -> None:
-    """A service's connections lead nowhere for 8 s, go on where they were, and then take 50 ms each way."""
-    for _ in range(times):
+async def cut_from_database(ground: Ground, times: int) -> None:
+    """A service's connections to PostgreSQL, each kind of fault in turn; then 50 ms each way."""
+    for turn in range(times):
         service = ground.chance.choice(SERVICES)
-        whole = ground.river.programs[service]
+        name = f"DATABASE_URL_{service.upper()}"
+        whole = ground.river.programs[service].environment[name]
         async with wire_to(ground.river.layout.ports["postgres"]) as wire:
-            name = f"DATABASE_URL_{service.upper()}"
-            by_wire = {name: _through(whole.environment[name], wire.port)}
-            await _restarted(ground, service, by_wire)
-            await asyncio.sleep(2)
-            wire.cut()
-            await asyncio.sleep(_CUT)
-            wire.delay = _SLOW
-            wire.mend()
-            await asyncio.sleep(_SLOW_FOR)
-            ground.tally.done["cut off from its database"] += 1
-            await _restarted(ground, service, {})
+            await ground.restarted(service, **{name: _through(whole, wire.port)})
+            await _disturb(ground, wire, turn, service, "its database")
+            await ground.restarted(service)
 
 
-async def _restarted(ground: Ground, service: str, more: dict[str, str]) -> None:
-    whole = ground.river.programs[service]
-    await ground.river.running[service].stop()
-    ground.ended(service)
-    ground.river.programs[service] = replace(whole, environment={**whole.environment, **more})
+async def cut_from_kafka(ground: Ground, times: int) -> None:
+    """A service's connections to Kafka, its relay's and its ear's, each kind of fault in turn; then 50 ms each way."""
+    ways = await ground.ways_to_kafka()
+    for turn in range(times):
+        service = ground.chance.choice(SERVICES)
+        way = ways[service]
+        async with wire_to(way.listener, at=way.told) as wire:
+            await ground.restarted(service, KAFKA_BOOTSTRAP_SERVERS=f"{HOST}:{way.told}")
+            await _disturb(ground, wire, turn, service, "Kafka")
+            await ground.restarted(service)
+
+
+async def cut_from_provider(ground: Ground, times: int) -> None:
+    """Connections to the mail provider, each kind of fault in turn; then 50 ms each way."""
+    for turn in range(times):
+        way: AbstractAsyncContextManager[Wire] = wire_to(ground.river.layout.ports["smtp"])
+        async with way as wire:
+            await ground.restarted("notification", SMTP_PORT=str(wire.port))
+            ground.tally.done["mail cut off"] += 1
+            await _disturb(ground, wire, turn, "notification", "the provider")
+            await ground.restarted("notification")
+
+
+async def _disturb(ground: Ground, wire: Wire, turn: int, service: str, what: str) -> None:
+    """One fault on a wire that a service speaks through, and then wait until that service has found its way again."""
+    kind = _KINDS[turn % len(_KINDS)]
+    await asyncio.sleep(2)
+    if kind == "halved":
+        assert wire.halve(), f"{service} had no connection to {what}"
+    else:
+        await _cut(ground, wire, kind)
+    began = time.monotonic()
+    wire.delay = _SLOW
+    wire.mend()
+    await _found_again(ground, f"{service}, its way to {what} {kind}")
+    ground.tally.took(f"found its way to {what} again, {kind}", time.monotonic() - began)
+    await asyncio.sleep(max(0.0, began + _SLOW_FOR - time.monotonic()))
+    ground.tally.done[f"way to {what} {kind}"] += 1
+
+
+async def _cut(ground: Ground, wire: Wire, kind: str) -> None:
+    if kind == "cut":
+        wire.cut()
+    else:
+        wire.cut_answers()
+    await asyncio.sleep(ground.chance.choice(_CUTS))
+
+
+async def _found_again(ground: Ground, who: str) -> None:
+    """Wait until what is handed in now is heard by all and told to its citizens: figures of a service that hears
+    nothing more stand still, and look well."""
+    doors, chance = Doors(ground.river, ground.history), Random(ground.chance.getrandbits(64))
     try:
-        await ground.started(service, f"{service} ready after SIGTERM")
+        asked = [submission(chance) for _ in range(_PROBES)]
+        async with asyncio.timeout(_LONGEST_SEARCH):
+            dossiers = [one.answer["id"] for one in await asyncio.gather(*map(doors.told, asked))]
     finally:
-        ground.river.programs[service] = whole
+        await doors.client.aclose()
+
+    async def everybody_has_them() -> bool:
+        for service in SERVICES:
+            async with ground.river.store(service) as store:
+                if await store.fetchval(_HEARD, dossiers) < len(dossiers):
+                    return False
+        async with ground.river.store("notification") as store:
+            return bool(await store.fetchval(_TOLD, dossiers) == len(dossiers))
+
+    await until(everybody_has_them, f"everything goes on after {who}", seconds=_LONGEST_SEARCH)
 
 
 def _through(url: str, port: int) -> str:
@@ -56,4 +119,8 @@ def _through(url: str, port: int) -> str:
     return urlunsplit(parts._replace(netloc=f"{who}@{HOST}:{port}"))
 
 
-STRIKES: Final = (Strike("cuts", "a service's way to its database leads nowhere for 8 s, then it is slow", cut),)
+STRIKES: Final = (
+    Strike("cuts", "a service's way to its database is cut, cut one way or halved, then slow", cut_from_database),
+    Strike("kafka_cuts", "the same to Kafka", cut_from_kafka),
+    Strike("mail_cuts", "the same to the mail provider", cut_from_provider),
+)
