@@ -313,7 +313,7 @@ def _somebody_else_spoke(one: Evidence) -> None:
 
 
 def _a_gap_was_parked(one: Evidence) -> None:
-    row = {"source": "routing", "reason": "gap: version 2 is missing", "waits_for": None}
+    row = {"subject": "s", "source": "routing", "reason": "gap: version 2 is missing", "waits_for": None}
     one.tables["intake"]["ever_parked"].append(row)
 
 

@@ -65,11 +65,17 @@ def _no_gap_within_a_source(evidence: Evidence, finding: Finding) -> None:
     for service, tables in evidence.tables.items():
         heard = len(tables["heard"])
         # Behind one that waits for its cause there is a gap that no relay has made.
-        waited = {(row["subject"], row["source"]) for row in tables["ever_parked"] if row["waits_for"] is not None}
+        waited = {
+            (row["subject"], row["source"], f"gap: version {row['version']} is missing")
+            for row in tables["ever_parked"]
+            if row["waits_for"] is not None
+        }
         gaps = [
             row
             for row in tables["ever_parked"]
-            if row["waits_for"] is None and "gap" in row["reason"] and (row["subject"], row["source"]) not in waited
+            if row["waits_for"] is None
+            and "gap" in row["reason"]
+            and (row["subject"], row["source"], row["reason"]) not in waited
         ]
         finding.exercised += heard
         where = Counter(f"{row['source']} {row['reason']}" for row in gaps).most_common(2)
