@@ -32,8 +32,8 @@ from tests.processes import until
 
 _LOST: Final = {"intake": 3}
 _LOST_AT_LEAST: Final = 20
-"""Versions that a hearer must be behind by before anything is wiped: otherwise nothing would be lost. While intake stands
-still no dossier comes in, and soon there is little left to say."""
+"""Versions that a hearer must be behind by before anything is wiped: otherwise nothing would be lost. While intake
+stands still no dossier comes in, and soon there is little left to say."""
 
 _LAGGARDS: Final = (("reporting",), ("notification", "reporting"), ("routing",), ("intake",))
 
