@@ -369,6 +369,8 @@ class Ground:
         running: process.Running = self.river.running[service]
         await until(lambda: not running.is_alive(), f"{service} comes to its crash point", seconds=seconds)
         await running.kill()
+        # Its first thread may be gone before the others are, and how it ended is told when all are.
+        await until(lambda: running.exit_code() is not None, f"{service} is gone altogether", seconds=seconds)
         self.ended(service)
         return running.exit_code() == -signal.SIGKILL
 
