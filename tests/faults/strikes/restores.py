@@ -30,8 +30,9 @@ _BUSY: Final = (asyncpg.ObjectInUseError, asyncpg.PostgresConnectionError, OSErr
 async def restore_a_hearer(ground: Ground, times: int) -> None:
     """Reporting's database is replaced by a copy; what it had heard since counts as lost, and has to come back."""
     for _ in range(times):
-        await _copy(ground, "reporting")
+        # Before the copy is taken: what is heard as soon as the service is back, it lacks already.
         before = {source: await ground.heard_by("reporting", source) for source in HEARERS}
+        await _copy(ground, "reporting")
         await _goes_on(ground, "reporting")
         await ground.river.running["reporting"].stop()
         ground.ended("reporting")
