@@ -63,10 +63,9 @@ def _arrived_once_or_flagged(evidence: Evidence, finding: Finding) -> None:
         arrived[ident] += 1
         flagged[ident] += mail["X-Lienthong-Maybe-Repeated"] is not None
         recipients.setdefault(ident, set()).add(str(mail["To"]))
-    # A letter may be out, its sender killed before he wrote that down, and its citizen's data erased before the next try.
-    unknown = Counter(
-        row["notice"] for row in evidence.tables["notification"]["attempt"] if row["outcome"] == "unknown"
-    )
+    # A letter may be out, its sender killed before he wrote that down, and its citizen's data erased by the next try.
+    attempts = evidence.tables["notification"]["attempt"]
+    unknown = Counter(row["notice"] for row in attempts if row["outcome"] == "unknown")
     for row in evidence.tables["notification"]["notice"]:
         times, ident = arrived[row["id"]], row["id"]
         if row["state"] != "sent":
