@@ -62,7 +62,7 @@ def main() -> None:
     given = _arguments()
     parts = {"by hand": tuple(given.blow)} if given.blow else {name: PARTS[name] for name in given.parts}
     for name, blows in parts.items():
-        record = _EVIDENCE / f"faults-{name}-{commit()}.md"
+        record = _EVIDENCE / f"faults-{name.replace(' ', '-')}-{commit()}.md"
         if given.record and record.exists():
             sys.stdout.write(f"{name}: its record for this commit is there ({record.name})\n")
             continue
