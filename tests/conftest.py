@@ -13,9 +13,20 @@ from deploy.launcher.servers import Servers, start_servers
 from shared.topics import CONTROL, TOPICS
 from tests.layouts import SHARED
 
+_TOLD_AT_ONCE = 3000
+"""Characters of a failure, its last: the whole is told at the end."""
+
 # Who is started in the background by a shell ignores Ctrl-C, and so would every process that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_exception_interact(node: pytest.Item | pytest.Collector, report: pytest.TestReport) -> None:
+    """Failures are told of when they happen: who ends a run before its end would never see them."""
+    terminal = node.config.get_terminal_writer()
+    terminal.line()
+    terminal.line(f"FAILED {report.nodeid} ({report.when})")
+    terminal.line(report.longreprtext[-_TOLD_AT_ONCE:])
 
 
 @pytest.fixture(scope="session")
