@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import time
+from collections.abc import Callable
 from typing import Final
 
 from opentelemetry._logs import Logger, LogRecord, SeverityNumber
@@ -13,6 +15,7 @@ from pythonjsonlogger.json import JsonFormatter
 _EVENT: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 _OURS: Final = ("shared.", "services.", "deploy.")
 _OWN_FIELDS: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "asctime"}
+_REMEMBERED: Final = 1000
 _SEVERITY: Final = {
     logging.DEBUG: SeverityNumber.DEBUG,
     logging.INFO: SeverityNumber.INFO,
@@ -33,16 +36,48 @@ def start_logging(service: str, level: str = "INFO") -> None:
             json_ensure_ascii=False,
         )
     )
+    handler.addFilter(Seldom())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # aiokafka tells every reconnect of a broker that is away, several times a second.
+    # aiokafka warns of every connection that a broker closed; what it cannot do is an error.
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # FastStream tells every batch that it polls, and every assignment of partitions.
     logging.getLogger("lienthong.bus").setLevel(logging.WARNING)
     # Telemetry that cannot be exported is told once, by us, and not for every batch by its library.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
+
+
+class Seldom(logging.Filter):
+    """What a library says again and again goes through once in half a minute, with how often it was said meanwhile.
+
+    A broker that is away for ten minutes is no reason for a hundred lines a second from each service. What we say
+    ourselves is never held back: every line of ours is about something of its own. The count is the field ``left_out``
+    of the next line that goes through.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic, every: float = 30.0) -> None:
+        super().__init__()
+        self._now = now
+        self._every = every
+        self._told: dict[tuple[str, int, object], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line goes through: by its logger, its level and its text without what is filled in."""
+        if record.name.startswith(_OURS):
+            return True
+        what, now = (record.name, record.levelno, record.msg), self._now()
+        since, left_out = self._told.get(what, (None, 0))
+        if since is not None and now - since < self._every:
+            self._told[what] = since, left_out + 1
+            return False
+        if len(self._told) >= _REMEMBERED:  # texts that are made up anew each time, so that none is ever repeated
+            self._told.clear()
+        self._told[what] = now, 0
+        if left_out:
+            record.left_out = left_out
+        return True
 
 
 class OverOtlp(logging.Handler):
