@@ -12,9 +12,13 @@ pytestmark = pytest.mark.timeout(900)
 
 
 async def test_what_topics_lose_under_lagging_hearers_comes_back_and_nothing_else(ground: Ground) -> None:
-    verdict = await struck_briefly(
-        ground, Blow("losses", 3), Blow("last_lost", 1), Blow("control_lost", 1), Blow("restored_hearer", 1)
-    )
+    verdict = await struck_briefly(ground, Blow("losses", 3))
+
+    assert verdict.faults == []
+
+
+async def test_a_last_event_the_topic_of_tallies_and_a_hearers_store_come_back_too(ground: Ground) -> None:
+    verdict = await struck_briefly(ground, Blow("last_lost", 1), Blow("control_lost", 1), Blow("restored_hearer", 1))
 
     assert verdict.faults == []
 
