@@ -73,7 +73,7 @@ def _program(layout: Layout, broker: str, java_with: tuple[str, ...]) -> Program
         environment=_environment(),
         is_ready=is_ready,
         port=layout.ports[broker],
-        patience=90,
+        patience=240,
         stop_patience=30,
     )
 

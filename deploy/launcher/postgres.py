@@ -97,7 +97,7 @@ def prepare(layout: Layout, progress: Progress) -> Program:
         environment=_environment(),
         is_ready=is_ready,
         port=layout.ports["postgres"],
-        patience=60,
+        patience=180,
         stop_signal=signal.SIGINT,
         stop_patience=60,
         user=identity.user,

@@ -52,7 +52,7 @@ class Program:
     environment: Mapping[str, str]
     is_ready: Callable[[], Awaitable[bool]]
     port: int | None = None
-    patience: float = 60
+    patience: float = 180
     stop_signal: signal.Signals = signal.SIGTERM
     stop_patience: float = 15
     user: int | None = None
