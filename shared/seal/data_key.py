@@ -2,12 +2,15 @@
 
 import secrets
 from dataclasses import dataclass, field
+from typing import Final
 
+import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from joserfc.registry import HeaderParameter
-from joserfc.util import json_b64encode, urlsafe_b64encode
+from joserfc.util import urlsafe_b64encode
 
 KEY_BYTES = 32
 MAX_PLAINTEXT = 32 * 1024
@@ -24,11 +27,9 @@ _HEADERS = jwe.JWERegistry(
     algorithms=["dir", "A256GCM"],
 )
 
-# The library's own encryption of the content, asked directly: what it looks up and checks around it (headers,
-# recipients, the use of the key) is the same for all of ours, and took a third of a reception's arithmetic. Opening
-# goes through all of its checks.
-_CONTENT = _HEADERS.get_enc("A256GCM")
-
+# RFC 7518, section 5.3.
+_IV_BYTES: Final = 12
+_TAG_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Broken:
@@ -42,17 +43,12 @@ class DataKey:
     """A 256-bit key that belongs to one subject and seals nothing of another's."""
 
     subject: str
-    key: OctKey = field(repr=False)
+    key: bytes = field(repr=False)
 
 
 def new_data_key(subject: str) -> DataKey:
     """A fresh random key for the subject."""
-    return data_key_of(subject, secrets.token_bytes(KEY_BYTES))
-
-
-def data_key_of(subject: str, key: bytes) -> DataKey:
-    """The key with these 32 bytes."""
-    return DataKey(subject, OctKey.import_key(key))
+    return DataKey(subject, secrets.token_bytes(KEY_BYTES))
 
 
 def seal(data_key: DataKey, purpose: str, plaintext: bytes) -> str:
@@ -62,9 +58,14 @@ def seal(data_key: DataKey, purpose: str, plaintext: bytes) -> str:
     """
     if len(plaintext) > MAX_PLAINTEXT:
         raise ValueError(f"more than {MAX_PLAINTEXT} bytes to seal")
-    protected = json_b64encode({"alg": "dir", "enc": _CONTENT.name, "sub": data_key.subject, "purpose": purpose})
-    iv = _CONTENT.generate_iv()
-    ciphertext, tag = _CONTENT.encrypt(plaintext, data_key.key.raw_value, iv, protected)
+    # The five parts are put together here, and encrypted by what the library itself stands on: its own way there (a key
+    # made of the bytes, headers, recipients and uses looked up and checked, all the same for all of ours) takes five
+    # times as long, four times for each dossier. Opening goes through all of its checks.
+    header = {"alg": "dir", "enc": "A256GCM", "sub": data_key.subject, "purpose": purpose}
+    protected = urlsafe_b64encode(msgspec.json.encode(header))
+    iv = secrets.token_bytes(_IV_BYTES)
+    encrypted = AESGCM(data_key.key).encrypt(iv, plaintext, protected)
+    ciphertext, tag = encrypted[:-_TAG_BYTES], encrypted[-_TAG_BYTES:]
     no_key = b""  # with `dir` the content is encrypted under the data key itself
     parts = (protected, no_key, *map(urlsafe_b64encode, (iv, ciphertext, tag)))
     return b".".join(parts).decode("ascii")
@@ -73,7 +74,7 @@ def seal(data_key: DataKey, purpose: str, plaintext: bytes) -> str:
 def open_sealed(data_key: DataKey, purpose: str, sealed: str) -> bytes | Broken:
     """What `seal` closed for this subject and purpose. A thing moved from another dossier or field does not open."""
     try:
-        opened = jwe.decrypt_compact(sealed, data_key.key, registry=_HEADERS)
+        opened = jwe.decrypt_compact(sealed, OctKey.import_key(data_key.key), registry=_HEADERS)
     except MALFORMED:
         return Broken("unreadable")
     if opened.protected["sub"] != data_key.subject:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from joserfc import jwe
-from joserfc.jwk import OctKey, OKPKey
+from joserfc.jwk import OKPKey
 
-from shared.seal.data_key import KEY_BYTES, MALFORMED, Broken, DataKey, data_key_of, open_sealed, seal
+from shared.seal.data_key import KEY_BYTES, MALFORMED, Broken, DataKey, open_sealed, seal
 from shared.seal.keys import KeysError, read_private, read_public
 from shared.seal.register import Register
 
@@ -51,7 +51,7 @@ class Keyring:
         self._public = public
         self._register = register
         self._sending: dict[tuple[str, ...], _Envelope] = {}
-        self._opened: dict[str, OctKey] = {}
+        self._opened: dict[str, bytes] = {}
 
     @classmethod
     def load(cls, folder: Path, service: str, register: Register | None = None) -> "Keyring":
@@ -76,7 +76,7 @@ class Keyring:
         if envelope is None or envelope.uses == ENVELOPE_USES:
             envelope = self._sending[readers] = self._new_envelope(readers)
         envelope.uses += 1
-        return f"{seal(DataKey(data_key.subject, envelope.key), _DATA_KEY, data_key.key.raw_value)}\n{envelope.sealed}"
+        return f"{seal(DataKey(data_key.subject, envelope.key), _DATA_KEY, data_key.key)}\n{envelope.sealed}"
 
     def unwrap(self, subject: str, wrapped: str) -> DataKey | NotForUs | Broken | KeyErased:
         """The subject's data key, if it was wrapped for this service and for this subject, which was not erased."""
@@ -84,12 +84,12 @@ class Keyring:
             return KeyErased()
         sealed, _, envelope = wrapped.partition("\n")
         key = self._opened[envelope] if envelope in self._opened else self._open_envelope(envelope)
-        if not isinstance(key, OctKey):
+        if not isinstance(key, bytes):
             return key
         opened = open_sealed(DataKey(subject, key), _DATA_KEY, sealed)
         if isinstance(opened, Broken):
             return opened
-        return data_key_of(subject, opened) if len(opened) == KEY_BYTES else Broken("unreadable")
+        return DataKey(subject, opened) if len(opened) == KEY_BYTES else Broken("unreadable")
 
     def _new_envelope(self, readers: tuple[str, ...]) -> "_Envelope":
         key = secrets.token_bytes(KEY_BYTES)
@@ -98,9 +98,9 @@ class Keyring:
             public = self._public[service]
             wrapping.add_recipient({"alg": _ALGORITHM, "kid": public.thumbprint()}, public)
         sealed = jwe.encrypt_json(wrapping, None, registry=_HEADERS)
-        return _Envelope(OctKey.import_key(key), json.dumps(sealed, separators=(",", ":")))
+        return _Envelope(key, json.dumps(sealed, separators=(",", ":")))
 
-    def _open_envelope(self, envelope: str) -> OctKey | NotForUs | Broken:
+    def _open_envelope(self, envelope: str) -> bytes | NotForUs | Broken:
         try:
             general = json.loads(envelope)
             ours = self._ours(general["recipients"])
@@ -122,8 +122,8 @@ class Keyring:
             return Broken("unreadable")
         if len(self._opened) == _ENVELOPES_KEPT:
             self._opened.clear()
-        key = self._opened[envelope] = OctKey.import_key(opened)
-        return key
+        self._opened[envelope] = opened
+        return opened
 
     def _ours(self, recipients: Sequence[dict[str, Any]]) -> tuple[OKPKey, dict[str, Any]] | None:
         for recipient in recipients:
@@ -138,7 +138,7 @@ class _Envelope:
 
     __slots__ = ("key", "sealed", "uses")
 
-    def __init__(self, key: OctKey, sealed: str) -> None:
+    def __init__(self, key: bytes, sealed: str) -> None:
         self.key = key
         self.sealed = sealed
         self.uses = 0
