@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import uvicorn
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from shared.bus import BrokerAwayError, Bus, Cadence, Control
 from shared.http.actor import believe_dev_actors
 from shared.http.body import CheckedBody
-from shared.http.command_route import Straight
+from shared.http.command_route import Application
 from shared.http.health import LoopLag, health_router
 from shared.http.pages import Link, Pages
 from shared.http.problems import RESPONSES, say_problems
@@ -90,13 +90,10 @@ NAV: Final = (
 """The places that lie in the head of every service's pages."""
 
 
-def make_app(running: Running, pages: Pages, *, title: str, dev_actor: bool, hot: APIRouter | None = None) -> FastAPI:
-    """A FastAPI application with the manners of the house; the service adds its own routes.
-
-    ``hot``: routes of which some are command routes, which are reached straight.
-    """
+def make_app(running: Running, pages: Pages, *, title: str, dev_actor: bool) -> Application:
+    """An application with the manners of the house; the service adds its own routes."""
     name = running.service
-    app = FastAPI(
+    app = Application(
         title=title,
         version=release(),
         openapi_url=f"/{name}/openapi.json",
@@ -105,9 +102,6 @@ def make_app(running: Running, pages: Pages, *, title: str, dev_actor: bool, hot
         responses=RESPONSES,
         telemetry=_UNTOLD,
     )
-    if hot is not None:
-        app.add_middleware(Straight, router=hot)
-        app.include_router(hot)
     say_problems(app)
     believe_dev_actors(app, enabled=dev_actor)
     app.add_middleware(CheckedBody)

@@ -51,6 +51,7 @@ async def main() -> None:
     )
     shell = Pages(Path(__file__).parent / "templates", "/intake", NAV, banner=settings.banner)
     routes = api.router(database, keyring, register, door, settings.figure)
-    app = make_app(running, shell, title="Lienthong intake", dev_actor=settings.dev_actor, hot=routes)
+    app = make_app(running, shell, title="Lienthong intake", dev_actor=settings.dev_actor)
+    app.include_commands(routes)
     app.include_router(pages.router(database, shell, settings.figure))
     await serve(app, running, host=settings.http_host, port=settings.http_port)

@@ -32,72 +32,85 @@ class CheckedBody:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        problem = _address_problem(scope)
-        if problem is None and scope["method"] in _WITH_BODY:
-            headers = Headers(scope=scope)
-            read = self._too_long(headers) or await self._read(receive)
-            if read is None:
-                return  # the client has gone: there is nobody to answer
-            problem = read if isinstance(read, Problem) else self._body_problem(scope, headers, read)
-            if isinstance(read, bytes):
-                receive = _again(read, receive)
-        if problem is None:
-            await self.app(scope, receive, send)
-        else:
-            await answer(scope, problem)(scope, receive, send)
+        read = await read_checked(scope, receive, self.max_bytes, self.form_paths)
+        if read is None:
+            return  # the client has gone: there is nobody to answer
+        if isinstance(read, Problem):
+            await answer(scope, read)(scope, receive, send)
+            return
+        await self.app(scope, _again(read, receive) if scope["method"] in _WITH_BODY else receive, send)
 
-    def _too_long(self, headers: Headers) -> Problem | None:
-        """Believes a Content-Length that is too large, so that nothing of 30 MB is read; a smaller one is counted."""
-        length = headers.get("content-length", "0")
-        return self._too_large() if len(length) > 12 or (length.isdecimal() and int(length) > self.max_bytes) else None
 
-    async def _read(self, receive: Receive) -> bytes | Problem | None:
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > self.max_bytes:
-                return self._too_large()
-            chunks.append(chunk)
-            if not message.get("more_body", False):
-                return b"".join(chunks)
+async def read_checked(
+    scope: Scope, receive: Receive, max_bytes: int = MAX_BYTES, form_paths: tuple[str, ...] = ()
+) -> bytes | Problem | None:
+    """The body, after its check; why it is refused; or None where the client has gone meanwhile.
 
-    def _body_problem(self, scope: Scope, headers: Headers, body: bytes) -> Problem | None:
-        if not body:
+    `checked` has its JSON afterwards. Of a method that brings none, no body is read.
+    """
+    problem = _address_problem(scope)
+    if problem is not None or scope["method"] not in _WITH_BODY:
+        return problem or b""
+    headers = Headers(scope=scope)
+    read = _too_long(headers, max_bytes) or await _read(receive, max_bytes)
+    if not isinstance(read, bytes):
+        return read
+    return _body_problem(scope, headers, read, form_paths) or read
+
+
+def _too_long(headers: Headers, max_bytes: int) -> Problem | None:
+    """Believes a Content-Length that is too large, so that nothing of 30 MB is read; a smaller one is counted."""
+    length = headers.get("content-length", "0")
+    return _too_large(max_bytes) if len(length) > 12 or (length.isdecimal() and int(length) > max_bytes) else None
+
+
+async def _read(receive: Receive, max_bytes: int) -> bytes | Problem | None:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
             return None
-        media_type, _, parameters = headers.get("content-type", "").partition(";")
-        media_type = media_type.strip().lower()
-        charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-        if charset not in {"", "utf-8"} or headers.get("content-encoding", "identity") != "identity":
-            return self._unsupported("a body is UTF-8 and not compressed")
-        if scope["path"].startswith(self.form_paths) and media_type == _FORM:
-            return _form_problem(body)
-        if media_type != _JSON:
-            return self._unsupported(f"this address takes {_JSON}")
-        parsed = parse_json(body)
-        if isinstance(parsed, Problem):
-            return parsed
-        scope[_CHECKED] = parsed
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > max_bytes:
+            return _too_large(max_bytes)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _body_problem(scope: Scope, headers: Headers, body: bytes, form_paths: tuple[str, ...]) -> Problem | None:
+    if not body:
         return None
+    media_type, _, parameters = headers.get("content-type", "").partition(";")
+    media_type = media_type.strip().lower()
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if charset not in {"", "utf-8"} or headers.get("content-encoding", "identity") != "identity":
+        return _unsupported("a body is UTF-8 and not compressed")
+    if scope["path"].startswith(form_paths) and media_type == _FORM:
+        return _form_problem(body)
+    if media_type != _JSON:
+        return _unsupported(f"this address takes {_JSON}")
+    parsed = parse_json(body)
+    if isinstance(parsed, Problem):
+        return parsed
+    scope[_CHECKED] = parsed
+    return None
 
-    def _too_large(self) -> Problem:
-        return Problem(
-            413,
-            "too-large",
-            "The body is too large",
-            f"more than {self.max_bytes} bytes",
-            "send less at once; scans and photographs do not belong into this form",
-        )
 
-    @staticmethod
-    def _unsupported(detail: str) -> Problem:
-        return Problem(
-            415, "unsupported-media-type", "The body is of another kind", detail, f"send Content-Type: {_JSON}"
-        )
+def _too_large(max_bytes: int) -> Problem:
+    return Problem(
+        413,
+        "too-large",
+        "The body is too large",
+        f"more than {max_bytes} bytes",
+        "send less at once; scans and photographs do not belong into this form",
+    )
+
+
+def _unsupported(detail: str) -> Problem:
+    return Problem(415, "unsupported-media-type", "The body is of another kind", detail, f"send Content-Type: {_JSON}")
 
 
 def checked(scope: Scope) -> Parsed | None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, Final, TypeVar, get_type_hints
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from shared.http.actor import actor_of
-from shared.http.body import checked
+from shared.http.body import checked, read_checked
 from shared.http.commands import idempotency_key
 from shared.http.fields import Form
-from shared.http.problems import RefusedError, answer, invalid, invalid_body
+from shared.http.problems import RefusedError, answer, invalid, invalid_body, unforeseen, wants_a_page
+from shared.http.traces import note_answer, span_of
 
 F = TypeVar("F", bound=Form)
 
@@ -30,7 +32,7 @@ class CommandRoute(APIRoute):
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """What carries out a request, for FastAPI and for `Straight`."""
+        """What carries out a request, for FastAPI; for `Application` it is `carry_out`."""
         endpoint = self.endpoint
         kind: type[Form] = get_type_hints(endpoint)["form"]
 
@@ -38,35 +40,62 @@ class CommandRoute(APIRoute):
             response: Response = await endpoint(actor_of(request), idempotency_key(request), form_of(kind, request))
             return response
 
+        self.carry_out = handle
         return handle
 
 
-class Straight:
-    """ASGI middleware, the innermost: brings what is for a command route of ``router`` there, past all other routes.
+class Application(FastAPI):
+    """A FastAPI application that carries its command routes out past everything that stands before other routes.
 
-    A router asks one route after the other, and stands behind three layers of its framework.
+    What stands there (traces, the check of bodies, refusals as problems) is asked for by name here, in one function: a
+    dozen layers that hand a request on, and the answer back, take longer than receiving a dossier does. A browser goes
+    the ordinary way: there, a refusal is a page in its language.
+
+    ``commands``: the command routes by method and path.
     """
 
-    def __init__(self, app: ASGIApp, router: APIRouter) -> None:
-        self.app = app
-        routes = [route for route in router.routes if isinstance(route, CommandRoute)]
-        self._routes = {
-            (method, route.path): (route, route.get_route_handler())
-            for route in routes
+    commands: Mapping[tuple[str, str], CommandRoute] = MappingProxyType({})
+
+    def include_commands(self, router: APIRouter) -> None:
+        """Include a router, and reach its command routes straight."""
+        self.include_router(router)
+        self.commands = {
+            (method, route.path): route
+            for route in router.routes
+            if isinstance(route, CommandRoute)
             for method in route.methods or ()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        if found is None:
-            await self.app(scope, receive, send)
+        """Answer a request."""
+        route = self._command(scope)
+        if route is None:
+            await super().__call__(scope, receive, send)
             return
-        scope["route"], handle = found
+        scope["app"], scope["route"] = self, route
+        with span_of(scope) as opened:
+            response = await self._carried_out(route, scope, receive)
+            if response is None:
+                return  # the client has gone: there is nobody to answer
+            note_answer(opened, scope, response.status_code)
+            await response(scope, receive, send)
+
+    def _command(self, scope: Scope) -> CommandRoute | None:
+        if scope["type"] != "http":
+            return None
+        route = self.commands.get((scope["method"], scope["path"]))
+        return None if route is None or wants_a_page(scope) else route
+
+    async def _carried_out(self, route: CommandRoute, scope: Scope, receive: Receive) -> Response | None:
         try:
-            response = await handle(Request(scope, receive, send))
+            read = await read_checked(scope, receive)
+            if isinstance(read, bytes):
+                return await route.carry_out(Request(scope))
+            return None if read is None else answer(scope, read)
         except RefusedError as error:
-            response = answer(scope, error.problem)
-        await response(scope, receive, send)
+            return answer(scope, error.problem)
+        except Exception as error:
+            return answer(scope, unforeseen(error))
 
 
 def form_of(kind: type[F], request: Request) -> F:

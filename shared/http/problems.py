@@ -10,7 +10,6 @@ from typing import Any, cast
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -91,9 +90,12 @@ def say_problems(app: FastAPI) -> None:
 def answer(scope: Scope, problem: Problem) -> Response:
     """The problem as a page for a browser, where the app has pages (`shared.http.pages`), else as problem+json."""
     page: Callable[[Problem], Response] | None = getattr(getattr(scope.get("app"), "state", None), "problem_page", None)
-    if page is None or "text/html" not in Headers(scope=scope).get("accept", ""):
-        return problem.response()
-    return page(problem)
+    return problem.response() if page is None or not wants_a_page(scope) else page(problem)
+
+
+def wants_a_page(scope: Scope) -> bool:
+    """Whether a browser asks."""
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -189,13 +191,14 @@ class UnforeseenErrors:
         try:
             await self.app(scope, receive, noticing)
         except Exception as error:
-            problem = _unforeseen(error)
+            problem = unforeseen(error)
             if started:
                 raise RuntimeError(f"an answer was broken off: {problem.detail}") from None
             await answer(scope, problem)(scope, receive, send)
 
 
-def _unforeseen(error: Exception) -> Problem:
+def unforeseen(error: Exception) -> Problem:
+    """What is said of an exception that nobody foresaw; the log has its kind and its place, never its message."""
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
     if is_transient(error):
         log.warning("request_postponed", extra={"error": kind})

@@ -18,17 +18,28 @@ class Traces:
         if scope["type"] != "http" or scope["path"].startswith("/health/"):
             await self.app(scope, receive, send)
             return
-        method = scope["method"]
-        parent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None)
-        with telemetry.span(method, parent=parent, kind=telemetry.SpanKind.SERVER) as opened:
+        with span_of(scope) as opened:
 
             async def noting(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    route = getattr(scope.get("route"), "path", "unknown address")
-                    opened.update_name(f"{method} {route}")
-                    opened.set_attribute("http.route", route)
-                    opened.set_attribute("http.request.method", method)
-                    opened.set_attribute("http.response.status_code", message["status"])
+                    note_answer(opened, scope, message["status"])
                 await send(message)
 
             await self.app(scope, receive, noting)
+
+
+def span_of(scope: Scope) -> telemetry.Opened:
+    """The span of a request, open within the block."""
+    parent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None)
+    return telemetry.span(scope["method"], parent=parent, kind=telemetry.SpanKind.SERVER)
+
+
+def note_answer(opened: telemetry.Span, scope: Scope, status: int) -> None:
+    """Name the span by the route that was found, and say what was answered."""
+    if not opened.is_recording():
+        return
+    method, route = scope["method"], getattr(scope.get("route"), "path", "unknown address")
+    opened.update_name(f"{method} {route}")
+    opened.set_attribute("http.route", route)
+    opened.set_attribute("http.request.method", method)
+    opened.set_attribute("http.response.status_code", status)

@@ -31,6 +31,7 @@ _HEADERS = jwe.JWERegistry(
 _IV_BYTES: Final = 12
 _TAG_BYTES: Final = 16
 
+
 @dataclass(frozen=True, slots=True)
 class Broken:
     """What was sealed cannot be opened. `reason`: unreadable, wrong_subject or wrong_purpose."""

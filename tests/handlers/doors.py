@@ -51,7 +51,8 @@ def intake_app(intake: Intake, figure: tuple[int, str] | None = None, banner: tu
     shell = Pages(_templates("intake"), "/intake", NAV, banner=banner)
     routes = intake_api.router(intake.database, intake.keyring, intake.register, intake.door, figure)
     running = Running("intake", intake.database, bus, None)
-    app = make_app(running, shell, title="Lienthong intake", dev_actor=True, hot=routes)
+    app = make_app(running, shell, title="Lienthong intake", dev_actor=True)
+    app.include_commands(routes)
     app.include_router(intake_pages.router(intake.database, shell, figure))
     return app
 

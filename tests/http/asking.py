@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from shared.access import Action, Actor
 from shared.http.actor import actor_of, believe_dev_actors, demand
 from shared.http.body import CheckedBody
-from shared.http.command_route import Straight
+from shared.http.command_route import Application
 from shared.http.commands import idempotency_key
 from shared.http.fields import BusinessTime, Form, ShortText, Text
 from shared.http.problems import RESPONSES, say_problems
@@ -35,10 +35,9 @@ class Reception(Form):
 def an_app(
     fail: Callable[[], None] = lambda: None, max_bytes: int = 1024 * 1024, hot: APIRouter | None = None
 ) -> FastAPI:
-    app = FastAPI(responses=RESPONSES)
+    app = Application(responses=RESPONSES)
     if hot is not None:
-        app.add_middleware(Straight, router=hot)
-        app.include_router(hot)
+        app.include_commands(hot)
 
     @app.post("/dossiers", status_code=201)
     async def receive(

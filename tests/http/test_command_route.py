@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from shared.access import Action
 from shared.http.actor import ActorHere, demand
-from shared.http.command_route import CommandRoute, Straight
+from shared.http.command_route import CommandRoute
 from shared.http.commands import KeyHere
 from tests.http.asking import DESK, Reception, an_app, asking
 
@@ -79,7 +79,7 @@ async def test_another_method_at_its_address_is_refused_as_everywhere() -> None:
 
 async def test_it_is_reached_by_the_router_as_well() -> None:
     app = both_ways()
-    app.user_middleware = [one for one in app.user_middleware if one.cls is not Straight]
+    app.commands = {}
     async with asking(app) as client:
         answer = await client.post("/straight/dossiers", json=GOOD, headers={**DESK, **ID})
         refusal = await client.post("/straight/dossiers", json={}, headers={**DESK, **ID})
