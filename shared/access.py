@@ -118,6 +118,7 @@ MAY: Mapping[Action, Mapping[Role, Reach]] = {
 """What is not in the table is denied. A citizen reads a dossier by proving that it is theirs: a rule of intake."""
 
 
+@lru_cache(maxsize=4096)
 def can(actor: Actor, action: Action, object_unit: str | None) -> Allowed | Denied:
     """Whether the actor may do it at the unit to which the object belongs; None when it concerns no single unit."""
     reach = MAY[action]

@@ -231,7 +231,7 @@ def a_submission(**changes: Any) -> intake.Submission:
     given = intake.Submission(
         WARD, TOWN_PROCEDURE, Channel.DESK, ("to_khai",), '{"name": "Nguyễn Thị Bình"}'.encode(), None
     )
-    return replace(given, **changes)
+    return replaced(given, **changes)
 
 
 def a_dossier(**changes: Any) -> intake.Dossier:
@@ -264,7 +264,7 @@ def a_dossier(**changes: Any) -> intake.Dossier:
         notices_failed=0,
         as_of=received,
     )
-    return replace(dossier, **changes)
+    return replaced(dossier, **changes)
 
 
 # --- what is sent over HTTP ------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from asyncpg import Record
 from pydantic import TypeAdapter
 
@@ -237,14 +238,14 @@ async def add_dossiers(tx: Transaction, new: Sequence[Dossier], citizens: Sequen
                 one.unit,
                 one.procedure,
                 one.procedure_version,
-                one.channel.value,
+                one.channel,
                 one.received,
                 one.promise,
                 one.calendar,
                 one.calendar_version,
                 list(one.components),
                 one.origin,
-                json.dumps(dict(one.attributes)),
+                msgspec.json.encode(one.attributes).decode(),
                 int(one.status),
                 one.due,
                 one.at_unit,

@@ -8,6 +8,8 @@ from datetime import date, datetime
 from enum import IntEnum, StrEnum
 from typing import Literal, TypeAlias
 
+from msgspec import Struct
+
 from shared.calendar import Term, WorkingCalendar
 from shared.events import Channel
 
@@ -131,8 +133,7 @@ class Record:
     attributes: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Struct, frozen=True):
     """A dossier as it is handed in. ``personal`` and ``contact`` are JSON texts that are sealed at once."""
 
     unit: str
@@ -144,8 +145,7 @@ class Submission:
     record: Record | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """A submission that may be received: what the receipt will say, save its number."""
 
     unit: Unit
@@ -183,8 +183,7 @@ class Place:
     stage: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dossier:
+class Dossier(Struct, frozen=True):
     """A dossier end to end: what came in through the door, and what routing and notification said of it.
 
     ``places``: while several runs are open, each of them, ascending; ``at_unit``, ``at_stage`` and ``run`` are those of

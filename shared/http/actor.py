@@ -5,7 +5,10 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Request
 
 from shared.access import DEV_ACTOR_HEADER, Action, Actor, Denied, Refusal, Role, can, dev_actor
+from shared.http.headers import header_of
 from shared.http.problems import Problem, RefusedError
+
+_FIELD = DEV_ACTOR_HEADER.lower().encode()
 
 
 def believe_dev_actors(app: FastAPI, *, enabled: bool) -> None:
@@ -16,7 +19,7 @@ def believe_dev_actors(app: FastAPI, *, enabled: bool) -> None:
 def actor_of(request: Request) -> Actor:
     """Who acts. Raises RefusedError (401) when nobody vouches for anybody."""
     actor = dev_actor(
-        request.headers.get(DEV_ACTOR_HEADER),
+        header_of(request.scope, _FIELD),
         request.client.host if request.client else None,
         enabled=getattr(request.app.state, "dev_actor", False),
     )

@@ -4,9 +4,9 @@ from collections.abc import Collection
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.http.headers import header_of
 from shared.http.problems import Problem, answer
 from shared.http.strict_json import Parsed, parse_json, text_fault
 
@@ -51,16 +51,15 @@ async def read_checked(
     problem = _address_problem(scope)
     if problem is not None or scope["method"] not in _WITH_BODY:
         return problem or b""
-    headers = Headers(scope=scope)
-    read = _too_long(headers, max_bytes) or await _read(receive, max_bytes)
+    read = _too_long(scope, max_bytes) or await _read(receive, max_bytes)
     if not isinstance(read, bytes):
         return read
-    return _body_problem(scope, headers, read, form_paths) or read
+    return _body_problem(scope, read, form_paths) or read
 
 
-def _too_long(headers: Headers, max_bytes: int) -> Problem | None:
+def _too_long(scope: Scope, max_bytes: int) -> Problem | None:
     """Believes a Content-Length that is too large, so that nothing of 30 MB is read; a smaller one is counted."""
-    length = headers.get("content-length", "0")
+    length = header_of(scope, b"content-length") or "0"
     return _too_large(max_bytes) if len(length) > 12 or (length.isdecimal() and int(length) > max_bytes) else None
 
 
@@ -80,13 +79,13 @@ async def _read(receive: Receive, max_bytes: int) -> bytes | Problem | None:
             return b"".join(chunks)
 
 
-def _body_problem(scope: Scope, headers: Headers, body: bytes, form_paths: tuple[str, ...]) -> Problem | None:
+def _body_problem(scope: Scope, body: bytes, form_paths: tuple[str, ...]) -> Problem | None:
     if not body:
         return None
-    media_type, _, parameters = headers.get("content-type", "").partition(";")
+    media_type, _, parameters = (header_of(scope, b"content-type") or "").partition(";")
     media_type = media_type.strip().lower()
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-    if charset not in {"", "utf-8"} or headers.get("content-encoding", "identity") != "identity":
+    if charset not in {"", "utf-8"} or header_of(scope, b"content-encoding") not in {None, "identity"}:
         return _unsupported("a body is UTF-8 and not compressed")
     if scope["path"].startswith(form_paths) and media_type == _FORM:
         return _form_problem(body)

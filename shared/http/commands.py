@@ -1,16 +1,17 @@
 """A command's client-made id, and the digest by which a repeat is known from another command under the same id."""
 
 import hashlib
-import json
 import re
 from typing import Annotated
 
+import msgspec
 from fastapi import Depends, Request
 
+from shared.http.headers import header_of
 from shared.http.problems import Problem, RefusedError
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
-_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+_FIELD = IDEMPOTENCY_KEY.lower().encode()
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -27,8 +28,7 @@ def parse_idempotency_key(header: str | None) -> str | Problem:
 
 def idempotency_key(request: Request) -> str:
     """The key of the request. Raises RefusedError without one, or with two."""
-    keys = request.headers.getlist(IDEMPOTENCY_KEY)
-    parsed = parse_idempotency_key(", ".join(keys) if keys else None)
+    parsed = parse_idempotency_key(header_of(request.scope, _FIELD))
     if isinstance(parsed, Problem):
         raise RefusedError(parsed)
     return parsed
@@ -47,7 +47,7 @@ def digest_of(body: object) -> bytes:
 
     Only compared with other digests of ours; a number's spelling counts (1 is not 1.0).
     """
-    return hashlib.sha256(_CANONICAL.encode(body).encode("utf-8")).digest()
+    return hashlib.sha256(msgspec.json.encode(body, order="sorted")).digest()
 
 
 def other_command() -> Problem:

@@ -6,6 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import NoReturn
 
+import msgspec
 from pydantic import JsonValue
 
 from shared.http.problems import Problem
@@ -52,12 +53,11 @@ def _wants_a_look(text: str, value: JsonValue) -> bool:
     if text.count("[") + text.count("{") > MAX_DEPTH:
         return True
     if "\\u" in text:  # what its escapes stand for is looked at, which is a tenth of going through them
-        text = _ENCODER.encode(value)
-        if "\\u0000" in text:
-            return True
         try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
+            text = msgspec.json.encode(value).decode()
+        except (UnicodeEncodeError, RecursionError):
+            return True
+        if "\\u0000" in text:
             return True
     return not text.isascii() and not unicodedata.is_normalized("NFC", text)
 
@@ -131,7 +131,6 @@ def _number(text: str) -> float:
     return number
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_number)
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
 
 import asyncpg
+import msgspec
 import uuid_utils
 from msgspec import Struct
 from msgspec.structs import replace
@@ -247,16 +247,14 @@ async def instant(tx: Transaction) -> datetime:
 # --- commands ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class CommandKey:
+class CommandKey(Struct, frozen=True):
     """What makes a command unique: the subject that it is about (or its sender), and the id that its sender made."""
 
     scope: str
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A stored answer, and the digest of the body that it answers."""
 
     digest: bytes
@@ -279,6 +277,6 @@ async def add_answers(tx: Transaction, given: Mapping[CommandKey, Answer]) -> se
         [key.scope for key, _ in ordered],
         [key.id for key, _ in ordered],
         [answer.digest for _, answer in ordered],
-        [json.dumps(answer.body) for _, answer in ordered],
+        [msgspec.json.encode(answer.body).decode() for _, answer in ordered],
     )
     return {CommandKey(row["scope"], row["id"]) for row in rows}

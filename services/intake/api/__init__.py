@@ -6,8 +6,8 @@ import asyncio
 import time
 from typing import Annotated, Any, Final
 
+import msgspec
 from fastapi import APIRouter, Query, Response
-from starlette.responses import JSONResponse
 
 from services.intake import store
 from services.intake.api.answers import (
@@ -89,7 +89,7 @@ def _dossier_routes(routes: APIRouter, database: Database, keyring: Keyring, rec
         headers = {"Location": f"/intake/dossiers/{outcome.answer['code']}"}
         if outcome.repeated:
             headers["Idempotent-Replayed"] = "true"
-        return JSONResponse(outcome.answer, 201, headers)
+        return Response(msgspec.json.encode(outcome.answer), 201, headers, "application/json")
 
     routes.add_api_route(
         "/dossiers",

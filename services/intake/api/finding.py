@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from services.intake import store
 from services.intake.api.answers import unknown_dossier
@@ -14,6 +15,7 @@ from shared.http.problems import RefusedError
 from shared.store import Transaction
 
 
+@lru_cache(maxsize=1024)
 def without(who: Actor, role: Role) -> Actor:
     return replace(who, roles=who.roles - {role})
 

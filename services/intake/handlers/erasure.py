@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
@@ -137,7 +137,11 @@ async def _destroy(
     await journal.announce(tx, Service.INTAKE, locked, sayings)
     await journal.put_snapshots(tx, CONTACT, [(one.dossier, one.contact_version, None) for one in done])
     await store.change_dossiers(
-        tx, [replace(dossiers[one.dossier], as_of=max(dossiers[one.dossier].as_of, one.time)) for one in done]
+        tx,
+        [
+            msgspec.structs.replace(dossiers[one.dossier], as_of=max(dossiers[one.dossier].as_of, one.time))
+            for one in done
+        ],
     )
     await store.add_erasures(tx, done)
     return done

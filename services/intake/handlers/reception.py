@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import uuid_utils
+from msgspec import Struct
 
 from services.intake import store
 from services.intake.handlers.known import Kept, known_for
@@ -35,8 +36,7 @@ class TakenMeanwhileError(Exception):
     """Another process received the same command at the same moment: run again, and its answer is found."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A submission with who sent it, under which id, the trace that it belongs to, and since when it waits (ns)."""
 
     submission: Submission
@@ -47,8 +47,7 @@ class Asked:
     since: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """Received, now or by the same command before; ``answer`` holds references only."""
 
     answer: dict[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from services.intake.values import Dossier, Place, Status
 from shared.bus import Decided, Decision, Unchanged
