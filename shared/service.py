@@ -118,7 +118,15 @@ async def serve(app: FastAPI, running: Running, *, host: str, port: int) -> None
     A loop that ends by an unforeseen exception ends the process: the supervisor starts a new one.
     """
     server = _Door(
-        uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE)
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -40,7 +40,7 @@ async def main() -> None:
     async def receive(asked: Sequence[Asked]) -> Sequence[Received | NotAccepted | KeyReused]:
         return await reception.receive(database, keyring, kept, asked)
 
-    door = Together(receive)
+    door = Together(receive, at_once=2)
     running = Running(
         "intake",
         database,

@@ -25,26 +25,6 @@ _sql = Queries(Path(__file__).parent / "sql")
 _term: Final = TypeAdapter(Term)
 _legs: Final = TypeAdapter(tuple[Leg, ...])
 
-_DOSSIER_COLUMNS = (
-    "id",
-    "code",
-    "unit",
-    "procedure",
-    "procedure_version",
-    "channel",
-    "received",
-    "promise",
-    "calendar",
-    "calendar_version",
-    "components",
-    "origin",
-    "attributes",
-    "status",
-    "due",
-    "at_unit",
-    "as_of",
-)
-
 
 class DossiersLostError(Exception):
     """A dossier that was loaded under its lock is gone: a fault of ours."""
@@ -229,36 +209,30 @@ async def take_numbers(tx: Transaction, wanted: Mapping[tuple[str, date], int]) 
 
 async def add_dossiers(tx: Transaction, new: Sequence[Dossier], citizens: Sequence[Citizen]) -> None:
     """New dossiers and their citizens' sealed data."""
-    await tx.copy_records_to_table(
-        "dossier",
-        records=[
-            (
-                one.id,
-                one.code,
-                one.unit,
-                one.procedure,
-                one.procedure_version,
-                one.channel,
-                one.received,
-                one.promise,
-                one.calendar,
-                one.calendar_version,
-                list(one.components),
-                one.origin,
-                msgspec.json.encode(one.attributes).decode(),
-                int(one.status),
-                one.due,
-                one.at_unit,
-                one.as_of,
-            )
-            for one in new
-        ],
-        columns=_DOSSIER_COLUMNS,
-    )
-    await tx.copy_records_to_table(
-        "citizen",
-        records=[(one.dossier, one.wrapped_key, one.applicant, one.contact, one.contact_version) for one in citizens],
-        columns=("dossier", "wrapped_key", "applicant", "contact", "contact_version"),
+    await tx.execute(
+        _sql["add_dossiers"],
+        [one.id for one in new],
+        [one.code for one in new],
+        [one.unit for one in new],
+        [one.procedure for one in new],
+        [one.procedure_version for one in new],
+        [one.channel for one in new],
+        [one.received for one in new],
+        [one.promise for one in new],
+        [one.calendar for one in new],
+        [one.calendar_version for one in new],
+        [msgspec.json.encode(one.components).decode() for one in new],
+        [one.origin for one in new],
+        [msgspec.json.encode(one.attributes).decode() for one in new],
+        [one.status for one in new],
+        [one.due for one in new],
+        [one.at_unit for one in new],
+        [one.as_of for one in new],
+        [one.dossier for one in citizens],
+        [one.wrapped_key for one in citizens],
+        [one.applicant for one in citizens],
+        [one.contact for one in citizens],
+        [one.contact_version for one in citizens],
     )
 
 

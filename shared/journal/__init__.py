@@ -114,18 +114,13 @@ async def open_new(tx: Transaction, expected: Mapping[str, tuple[int, datetime]]
     """
     try:
         async with tx.transaction():
-            return await open_made(tx, expected)
+            await tx.copy_records_to_table(
+                "stream",
+                records=[(subject, *expected[subject]) for subject in sorted(expected)],
+                columns=("subject", "version", "last_time"),
+            )
     except asyncpg.UniqueViolationError:
         return {}
-
-
-async def open_made(tx: Transaction, expected: Mapping[str, tuple[int, datetime]]) -> dict[str, Stream]:
-    """Like `open_new`, of subjects whose ids were made in this transaction: nobody else can have a row of them."""
-    await tx.copy_records_to_table(
-        "stream",
-        records=[(subject, *expected[subject]) for subject in sorted(expected)],
-        columns=("subject", "version", "last_time"),
-    )
     return {subject: Stream(0, NOTHING_SAID_AT, Stream(*ahead)) for subject, ahead in expected.items()}
 
 
@@ -193,6 +188,49 @@ async def _raise_streams(tx: Transaction, raised: Mapping[str, Stream]) -> None:
     )
     if status != f"UPDATE {len(raised)}":
         raise VersionsLostError(f"{status} of {len(raised)} streams")
+
+
+async def begin(
+    tx: Transaction,
+    service: Service,
+    sayings: Sequence[Saying],
+    topic: Topic,
+    states: Sequence[tuple[str, int, str]],
+    given: Mapping[CommandKey, Answer],
+) -> set[CommandKey]:
+    """Say the first of subjects whose ids were made in this transaction, one saying each: nobody else can know them.
+
+    ``states``: the (subject, version, payload) of some of them on a compacted topic. ``given``: the answers of the
+    commands that made them; returns the keys that were new, like `add_answers`. All of it is one statement: `lock`,
+    `announce`, `put_snapshots` and `add_answers` are fourteen answers of the database to wait for, and what waiting
+    costs is the same for one dossier as for thirty.
+    """
+    here = telemetry.traceparent()
+    traces = {saying.subject: saying.traceparent or here for saying in sayings}
+    answered = sorted(given.items(), key=lambda item: (item[0].scope, item[0].id))
+    rows = await tx.fetch(
+        _sql["begin_streams"],
+        TOPIC_OF[service].name,
+        [saying.subject for saying in sayings],
+        [saying.ident or str(uuid_utils.uuid7()) for saying in sayings],
+        [type(saying.event).__name__ for saying in sayings],
+        [max(NOTHING_SAID_AT, saying.time) for saying in sayings],
+        [saying.because.source.value if saying.because else None for saying in sayings],
+        [saying.because.version if saying.because else None for saying in sayings],
+        [saying.origin for saying in sayings],
+        [saying.actor for saying in sayings],
+        [traces[saying.subject] for saying in sayings],
+        [body_of(saying.event) for saying in sayings],
+        [shard_of(saying.subject) for saying in sayings],
+        topic.name,
+        [subject for subject, _, _ in states],
+        [version for _, version, _ in states],
+        [payload for _, _, payload in states],
+        [traces[subject] for subject, _, _ in states],
+        [shard_of(subject) for subject, _, _ in states],
+        *_columns(answered),
+    )
+    return {CommandKey(row["scope"], row["id"]) for row in rows}
 
 
 def in_order(locked: Mapping[str, Stream], saying: Saying) -> Saying:
@@ -272,11 +310,14 @@ async def add_answers(tx: Transaction, given: Mapping[CommandKey, Answer]) -> se
     if not given:
         return set()
     ordered = sorted(given.items(), key=lambda item: (item[0].scope, item[0].id))
-    rows = await tx.fetch(
-        _sql["add_answers"],
-        [key.scope for key, _ in ordered],
-        [key.id for key, _ in ordered],
-        [answer.digest for _, answer in ordered],
-        [msgspec.json.encode(answer.body).decode() for _, answer in ordered],
-    )
+    rows = await tx.fetch(_sql["add_answers"], *_columns(ordered))
     return {CommandKey(row["scope"], row["id"]) for row in rows}
+
+
+def _columns(answered: Sequence[tuple[CommandKey, Answer]]) -> tuple[list[str], list[str], list[bytes], list[str]]:
+    return (
+        [key.scope for key, _ in answered],
+        [key.id for key, _ in answered],
+        [answer.digest for _, answer in answered],
+        [msgspec.json.encode(answer.body).decode() for _, answer in answered],
+    )

@@ -60,7 +60,7 @@ class Intake:
     door: Together[Asked, Outcome] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.door = Together(self.receive_all)
+        self.door = Together(self.receive_all, at_once=2)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Intake]:

@@ -15,14 +15,14 @@ from shared.store import Together
 class Desk:
     """Carries out: 10 times what was asked. Negative numbers are refused; ``away`` lets everything fail for a while."""
 
-    def __init__(self, *, largest: int = 256) -> None:
+    def __init__(self, *, largest: int = 256, at_once: int = 1) -> None:
         self.batches: list[list[int]] = []
         self.away: list[Exception] = []
         self.stands_at: list[int] | None = None
         self.stands = asyncio.Event()
         self.open = asyncio.Event()
         self.open.set()
-        self.together: Together[int, int] = Together(self.carry_out, largest=largest)
+        self.together: Together[int, int] = Together(self.carry_out, largest=largest, at_once=at_once)
 
     async def carry_out(self, asked: Sequence[int]) -> list[int]:
         self.batches.append(list(asked))
@@ -109,6 +109,48 @@ async def test_who_asks_while_one_is_in_flight_shares_the_next_and_gets_his_own_
         desk.open.set()
         assert await asyncio.gather(first, *others) == [10, 20, 30, 40, 50]
     assert desk.batches == [[1], [2, 3, 4], [5]]
+
+
+async def test_a_second_batch_is_carried_out_beside_the_first_as_soon_as_enough_wait() -> None:
+    desk = Desk(at_once=2)
+    async with running(desk):
+        first = await one_is_in_flight(desk)
+        desk.stands_at = [2]
+        second = await ask_all(desk, 2)
+        await desk.stands.wait()
+        assert desk.batches == [[1], [2]]
+        desk.open.set()
+        assert await asyncio.gather(first, *second) == [10, 20]
+
+
+async def test_no_third_is_carried_out_beside_two() -> None:
+    desk = Desk(at_once=2)
+    async with running(desk):
+        first = await one_is_in_flight(desk)
+        desk.stands_at = [2]
+        second = await ask_all(desk, 2)
+        await desk.stands.wait()
+        third = await ask_all(desk, 3, 4)
+        assert desk.batches == [[1], [2]]
+        desk.open.set()
+        await asyncio.gather(first, *second, *third)
+
+    assert desk.batches == [[1], [2], [3, 4]]
+
+
+async def test_what_is_asked_for_in_one_go_follows_in_its_order_although_two_are_carried_out_at_once() -> None:
+    desk = Desk(largest=2, at_once=2)
+    desk.stands_at = [2, 3]
+    async with running(desk):
+        asked = await ask_all(desk, 2, 3, 4, 5)
+        await desk.stands.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert desk.batches == [[2, 3]]
+        desk.open.set()
+        await asyncio.gather(*asked)
+
+    assert desk.batches == [[2, 3], [4, 5]]
 
 
 async def test_only_the_guilty_caller_gets_the_exception_and_nobody_is_carried_out_twice() -> None:

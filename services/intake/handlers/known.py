@@ -44,12 +44,13 @@ async def known_for(tx: Transaction, kept: Kept, procedures: Iterable[str]) -> t
     """
     marks = await store.marks(tx, procedures)
     if marks.copies != kept.copies:
-        kept.calendar_versions = await store.calendar_versions(tx)
-        missing = set(kept.calendar_versions.items()) - kept.calendars.keys()
-        if missing:
-            kept.calendars.update(await store.calendars(tx, missing))
-        kept.units = await store.units(tx)
-        kept.copies = marks.copies
+        versions = await store.calendar_versions(tx)
+        missing = set(versions.items()) - kept.calendars.keys()
+        read = await store.calendars(tx, missing) if missing else {}
+        units = await store.units(tx)
+        # All at once: another batch reads and keeps at the same time.
+        kept.calendars.update(read)
+        kept.calendar_versions, kept.units, kept.copies = versions, units, marks.copies
     newer = {code for code, version in marks.procedures.items() if _version(kept.procedures.get(code)) != version}
     if newer:
         kept.procedures.update(await store.procedures(tx, newer))

@@ -90,8 +90,6 @@ async def _receive(
         else:
             refused[one.key, one.digest] = decided
     answers = await _write(tx, keyring, list(new.values()), work)
-    if await journal.add_answers(tx, answers) != set(answers):
-        raise TakenMeanwhileError
     before = await _before(tx, keyring, answered)
     outcomes: list[Received | NotAccepted | KeyReused] = []
     for one in asked:
@@ -131,9 +129,6 @@ async def _write(
     keys = [new_data_key(str(uuid_utils.uuid7())) for _ in accepted]
     traces = {key.subject: _traced(work, key.subject, asked) for key, (asked, _) in zip(keys, accepted, strict=True)}
     citizens = [_citizen(keyring, key, asked.submission) for key, (asked, _) in zip(keys, accepted, strict=True)]
-    locked = await journal.open_made(
-        tx, {key.subject: (1, decided.received) for key, (_, decided) in zip(keys, accepted, strict=True)}
-    )
     # The counters are shared by all who receive at a desk: locked last, and only until the commit.
     last = await store.take_numbers(tx, Counter((one.unit.code, one.day) for _, one in accepted))
     left = Counter((one.unit.code, one.day) for _, one in accepted)
@@ -149,17 +144,13 @@ async def _write(
         sealed = seal(key, BODY_DIGEST, asked.digest)
         answers[asked.key] = Answer(sealed.encode("ascii"), _answer(dossier, decided))
     await store.add_dossiers(tx, dossiers, citizens)
-    await journal.announce(tx, Service.INTAKE, locked, sayings)
-    await journal.put_snapshots(
-        tx,
-        CONTACT,
-        [
-            (citizen.dossier, citizen.contact_version, _contact_given(citizen, dossier.received))
-            for citizen, dossier in zip(citizens, dossiers, strict=True)
-            if citizen.contact is not None
-        ],
-        traces,
-    )
+    states = [
+        (citizen.dossier, citizen.contact_version, _contact_given(citizen, dossier.received))
+        for citizen, dossier in zip(citizens, dossiers, strict=True)
+        if citizen.contact is not None
+    ]
+    if await journal.begin(tx, Service.INTAKE, sayings, CONTACT, states, answers) != answers.keys():
+        raise TakenMeanwhileError
     return answers
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from services.intake.values import Accepted, Known, LegPromise, NotAccepted, Procedure, Record, Submission, Unit
@@ -136,4 +137,9 @@ def printed_code(unit: str, day: date, ordinal: int) -> str:
     """
     if not 1 <= ordinal <= _LARGEST_ORDINAL:
         raise ValueError("a desk cannot receive that many dossiers in a day")
-    return f"{unit}-{day:%y%m%d}-{ordinal:04}"
+    return f"{unit}-{_written(day)}-{ordinal:04}"
+
+
+@lru_cache(maxsize=64)
+def _written(day: date) -> str:
+    return f"{day:%y%m%d}"

@@ -88,6 +88,22 @@ INSERT INTO counter AS mine (unit, day, last) SELECT * FROM unnest($1::text[], $
 ON CONFLICT (unit, day) DO UPDATE SET last = mine.last + excluded.last
 RETURNING unit, day, last;
 
+-- name: add_dossiers
+-- New dossiers with their citizens' sealed data. $1 ids, $2 codes, $3 units, $4 procedures, $5 their versions, $6 channels, $7 received, $8 promises, $9 calendars, $10 their versions, $11 components as JSON, $12 origins, $13 attributes, $14 statuses, $15 dues, $16 at units, $17 as of; $18 dossiers, $19 wrapped keys, $20 applicants, $21 contacts, $22 their versions
+WITH citizens AS (
+    INSERT INTO citizen (dossier, wrapped_key, applicant, contact, contact_version)
+    SELECT * FROM unnest($18::text[], $19::text[], $20::text[], $21::text[], $22::int[])
+)
+INSERT INTO dossier (id, code, unit, procedure, procedure_version, channel, received, promise, calendar,
+                     calendar_version, components, origin, attributes, status, due, at_unit, as_of)
+SELECT id, code, unit, procedure, procedure_version, channel, received, promise, calendar, calendar_version,
+       ARRAY(SELECT json_array_elements_text(components)), origin, attributes, status, due, at_unit, as_of
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::timestamptz[],
+              $8::timestamptz[], $9::text[], $10::int[], $11::json[], $12::text[], $13::jsonb[], $14::smallint[],
+              $15::timestamptz[], $16::text[], $17::timestamptz[])
+       AS given (id, code, unit, procedure, procedure_version, channel, received, promise, calendar, calendar_version,
+                 components, origin, attributes, status, due, at_unit, as_of);
+
 -- name: dossiers
 -- Some dossiers, by stream id.   $1 ids
 SELECT id, code, unit, procedure, procedure_version, channel, received, promise, calendar, calendar_version, components,

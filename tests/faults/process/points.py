@@ -43,12 +43,16 @@ def _dies_at(nth: int) -> Callable[[], None]:
 
 
 def _at_a_command_s_commit(before: Callable[[], None] | None, after: Callable[[], None] | None) -> None:
-    add_answers, leave = journal.add_answers, Transaction.__aexit__
+    add_answers, begin, leave = journal.add_answers, journal.begin, Transaction.__aexit__
 
     async def noticed(tx: Any, given: Any) -> Any:
         if given:
             _answers.set(True)
         return await add_answers(tx, given)
+
+    async def begun(*given: Any) -> Any:
+        _answers.set(True)
+        return await begin(*given)
 
     async def left(self: Any, kind: Any, *rest: Any) -> None:
         is_commit = kind is None and _answers.get() and not self._nested
@@ -60,7 +64,7 @@ def _at_a_command_s_commit(before: Callable[[], None] | None, after: Callable[[]
         if is_commit and after is not None:
             after()
 
-    _put(journal, add_answers=noticed)
+    _put(journal, add_answers=noticed, begin=begun)
     _put(Transaction, __aexit__=left)
 
 
