@@ -218,6 +218,34 @@ async def test_an_answer_is_given_once_and_found_again(database: Database) -> No
     assert found == {key: answer}
 
 
+async def test_the_first_is_said_together_with_its_state_and_the_answer_of_its_command(database: Database) -> None:
+    told, silent, before = a_subject(), a_subject(), CommandKey("sender:desk-1", "before")
+    given = {CommandKey("sender:desk-1", ident): Answer(b"digest", {"id": ident}) for ident in (told, silent)}
+    sayings = [Saying(one, SupplementReceived(), MORNING, traceparent=f"of {one}") for one in (told, silent)]
+
+    async with database.transaction() as tx:
+        await journal.add_answers(tx, {before: Answer(b"digest", {})})
+        new = await journal.begin(
+            tx, Service.INTAKE, sayings, CONTACT, [(told, 7, "sealed")], {**given, before: Answer(b"other", {})}
+        )
+        streams = await journal.lock_known(tx, [told, silent])
+        said = await tx.fetch("SELECT aggregateid, version, tracingspancontext FROM journal ORDER BY aggregateid")
+        states = await tx.fetch("SELECT topic, aggregateid, version, payload, tracingspancontext FROM snapshot")
+        pointers = await tx.fetch("SELECT shard, topic, aggregateid, version FROM outbox")
+        found = await journal.answers(tx, list(given))
+
+    assert new == given.keys()
+    assert found == given
+    assert streams == {one: Stream(1, MORNING) for one in (told, silent)}
+    assert [tuple(row) for row in said] == [(one, 1, f"of {one}") for one in sorted((told, silent))]
+    assert [tuple(row) for row in states] == [(CONTACT.name, told, 7, "sealed", f"of {told}")]
+    assert {tuple(row) for row in pointers} == {
+        (shard_of(told), None, told, 1),
+        (shard_of(silent), None, silent, 1),
+        (shard_of(told), CONTACT.name, told, 7),
+    }
+
+
 def test_a_subject_has_one_shard_for_ever() -> None:
     assert [shard_of(f"dossier-{number}") for number in range(6)] == [4, 10, 0, 6, 5, 7]
     assert {shard_of(a_subject()) for _ in range(500)} == set(range(PARTITIONS))
