@@ -45,7 +45,7 @@ _SHORTEST_WAIT: Final = 0.02
 _LONGEST_WAIT: Final = 0.25
 # A round costs much the same for one pointer as for a hundred. Under load the next begins only after this, so that it
 # has a hundred to carry; what is committed after a quiet while is carried at once.
-_BETWEEN_ROUNDS: Final = 0.05
+_BETWEEN_ROUNDS: Final = 0.1
 _FEW: Final = 500
 _IDLE_SESSION_TIMEOUT: Final = "3s"
 # The session is gone after 3 s without a word; a connection that answers nothing for so long leads nowhere.
