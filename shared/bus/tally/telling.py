@@ -14,7 +14,7 @@ from typing import Final
 
 from shared import journal, outbox, telemetry
 from shared.bus.tally import rules
-from shared.bus.tally.wire import Asked, Bucket, Head, Lack, Message, Place, Said, Tallied
+from shared.bus.tally.wire import Asked, Bucket, Head, Lack, Message, NeverSaid, Place, Said, Tallied
 from shared.journal import shard_of
 from shared.outbox import Relay, said
 from shared.store import Database
@@ -185,7 +185,8 @@ class Teller:
             await self._publish(asked.lacking, now)
         if asked.states and asked.topic:
             await self._publish_states(asked.topic, asked.states, now)
-        return await self._heads_of(asked.places, now)
+        never = await self._look_for_never_said(asked)
+        return [*never, *await self._heads_of(asked.places, now)]
 
     async def _heads_of(self, places: Collection[Place], now: float) -> list[Message]:
         """Said to all hearers: who asks for the same a moment later has his answer already."""
@@ -211,6 +212,15 @@ class Teller:
         if new:
             # Nothing is guessed: which of the two is right, the restored store or the hearer, is for people to say.
             log.critical("hearer_ahead", extra={"hearer": asked.hearer.value, "streams": len(new)})
+
+    async def _look_for_never_said(self, asked: Asked) -> list[NeverSaid]:
+        """Of what is parked or dead at a hearer, that which was never said here: nothing can heal that difference."""
+        held = [head for head in asked.held if shard_of(head[0]) in self.relay.held]
+        if not held or asked.at is None:
+            return []
+        async with self.database.pool.acquire() as connection:
+            found = [(subject, height) for subject, _, height in await said.ahead(connection, held)]
+        return [NeverSaid(self.service, asked.hearer, tuple(some), asked.at) for some in rules.in_steps(found, _HEADS)]
 
     async def _publish(self, lacks: Collection[Lack], now: float) -> None:
         """What several hearers lack is published once; while much is unsent, they ask again later."""
