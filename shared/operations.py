@@ -198,6 +198,7 @@ def _shown(one: DeadLetter) -> dict[str, Any]:
         "fate": one.fate,
         "fated_by": one.fated_by,
         "fate_reason": one.fate_reason,
+        "never_said": one.never_said,
     }
 
 

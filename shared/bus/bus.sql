@@ -89,18 +89,18 @@ SELECT (SELECT count(*) FROM parked) AS parked,
 -- name: dead_letters
 -- Dead letters, newest first.   $1 only open ones, $2 below this id, $3 how many
 SELECT id, topic, partition, "offset", subject, source, version, type, reason, died, fate, fated, fated_by, fate_reason,
-       extract(epoch FROM clock_timestamp() - died)::float8 AS age_seconds
+       never_said, extract(epoch FROM clock_timestamp() - died)::float8 AS age_seconds
   FROM dead_letter WHERE (fate IS NULL OR NOT $1) AND id < $2 ORDER BY id DESC LIMIT $3;
 
 -- name: dead_letter
 -- One dead letter, whole.   $1 id
 SELECT id, topic, partition, "offset", subject, source, version, type, reason, key, headers, body, died, fate, fated,
-       fated_by, fate_reason, extract(epoch FROM clock_timestamp() - died)::float8 AS age_seconds
+       fated_by, fate_reason, never_said, extract(epoch FROM clock_timestamp() - died)::float8 AS age_seconds
   FROM dead_letter WHERE id = $1;
 
 -- name: lock_dead_letter
 -- One dead letter, locked.   $1 id
-SELECT id, topic, partition, "offset", subject, source, version, type, reason, key, headers, body, fate
+SELECT id, topic, partition, "offset", subject, source, version, type, reason, key, headers, body, fate, never_said
   FROM dead_letter WHERE id = $1 FOR UPDATE;
 
 -- name: close_dead_letter

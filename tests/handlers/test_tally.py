@@ -317,6 +317,24 @@ async def test_what_was_forged_does_not_hide_that_the_version_it_had_taken_is_lo
     assert await between.heard(subject) == 2
 
 
+async def test_to_void_what_was_never_said_does_not_pass_its_version_over(between: Between) -> None:
+    subject, *others = some(30)
+    await between.speak(subject, *others)
+    await between.carry()
+    await between.hears([forged(subject, 2)])
+    await between.disturbed()
+    async with between.hearer.pool.acquire() as connection:
+        (letter,) = await dead_letters(connection, only_open=True)
+
+    done = await void(between.hearer, between.listener.hearer(), letter.id, "o-1", "forged")
+    await between.speak(subject)
+    await between.carry()
+
+    assert letter.never_said
+    assert isinstance(done, Done)
+    assert (await between.heard(subject), await between.disturbed(), between.teller.ahead) == (2, 0, 0)
+
+
 async def test_what_came_after_the_question_is_not_judged_by_its_answer(between: Between) -> None:
     """A version that was said, and parked, while the answer about a forged one of its number was under way."""
     subject, *others = some(30)
