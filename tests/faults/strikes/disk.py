@@ -10,6 +10,7 @@ from typing import Final
 
 import httpx
 
+from tests.faults.disks import Disk
 from tests.faults.ground import Ground
 from tests.faults.history import Outcome
 from tests.faults.load import Doors, submission
@@ -27,12 +28,8 @@ async def fill_database(ground: Ground, times: int) -> None:
     """No room for PostgreSQL's data and log. AssertionError when intake answers neither 2xx nor a problem with 503."""
     disk = ground.disks["postgres"]
     for turn in range(times):
-        disk.fill(leave=_LEFT_FOR_PAGES if turn % 2 else 0)
         ground.tally.done["postgres ended"] += 1  # it may be, and with it what was in flight
-        try:
-            answers = await _asked_meanwhile(ground)
-        finally:
-            disk.empty()
+        answers = await _answers_while_full(ground, disk, leave=_LEFT_FOR_PAGES if turn % 2 else 0)
         refused = Counter({what: count for what, count in answers.items() if what != "accepted"})
         assert set(refused) <= {"503 application/problem+json", "no answer"}, f"with a full disk intake said {refused}"
         assert refused["503 application/problem+json"], f"the disk was full, and intake never said so: {answers}"
@@ -45,11 +42,7 @@ async def fill_broker(ground: Ground, times: int) -> None:
     """No room for Kafka's log. AssertionError when intake does not take dossiers in meanwhile."""
     disk = ground.disks["kafka"]
     for _ in range(times):
-        disk.fill()
-        try:
-            answers = await _asked_meanwhile(ground)
-        finally:
-            disk.empty()
+        answers = await _answers_while_full(ground, disk)
         assert set(answers) == {"accepted"}, f"without room for Kafka's log intake said {answers}"
         ground.tally.done["accepted while Kafka's disk was full"] += answers["accepted"]
         ground.tally.done["Kafka's disk full"] += 1
@@ -60,11 +53,7 @@ async def fill_telemetry(ground: Ground, times: int) -> None:
     """No room for what is traced and measured: nobody notices. AssertionError when the receiver does not go on."""
     disk, url = ground.disks["telemetry"], ground.river.layout.url("receiver")
     for _ in range(times):
-        disk.fill()
-        try:
-            answers = await _asked_meanwhile(ground)
-        finally:
-            disk.empty()
+        answers = await _answers_while_full(ground, disk)
         assert set(answers) == {"accepted"}, f"without room for telemetry intake said {answers}"
         assert ground.river.running["receiver"].is_alive(), "the receiver ended because its disk was full"
         await until(lambda: _is_ready(url), "the receiver is ready when there is room", seconds=60)
@@ -79,10 +68,11 @@ async def _is_ready(url: str) -> bool:
             return False
 
 
-async def _asked_meanwhile(ground: Ground) -> Counter[str]:
-    """Hand dossiers in while a disk is full; what intake said to each."""
+async def _answers_while_full(ground: Ground, disk: Disk, *, leave: int = 0) -> Counter[str]:
+    """Fill a disk but for so many bytes, hand dossiers in meanwhile, empty it; what intake said to each."""
     doors, chance = Doors(ground.river, ground.history), Random(ground.chance.getrandbits(64))
     answers: Counter[str] = Counter()
+    disk.fill(leave=leave)
     ends = time.monotonic() + _FULL_FOR
     try:
         while time.monotonic() < ends:
@@ -93,6 +83,7 @@ async def _asked_meanwhile(ground: Ground) -> Counter[str]:
                 answers["no answer" if told.status is None else f"{told.status} {told.media_type}"] += 1
             await asyncio.sleep(_PROBE_EVERY)
     finally:
+        disk.empty()
         await doors.client.aclose()
     return answers
 
