@@ -10,11 +10,10 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from deploy.launcher.layout import HOST, SERVICES
-from tests.faults.ground import Ground
+from tests.faults.ground import Ground, while_it_moves
 from tests.faults.load import Doors, submission
 from tests.faults.strikes import Strike
 from tests.faults.wire import Wire, wire_to
-from tests.processes import until
 
 _KINDS: Final = ("cut", "answers cut", "halved")
 _CUTS: Final = (8.0, 15.0)
@@ -74,11 +73,13 @@ async def _disturb(ground: Ground, wire: Wire, turn: int, service: str, what: st
     else:
         await _cut(ground, wire, kind)
     began = time.monotonic()
-    wire.delay = _SLOW
     wire.mend()
     await _found_again(ground, f"{service}, its way to {what} {kind}")
     ground.tally.took(f"found its way to {what} again, {kind}", time.monotonic() - began)
-    await asyncio.sleep(max(0.0, began + _SLOW_FOR - time.monotonic()))
+    # Not before: over a slow wire a sender may be slower than what comes in, and whoever waits for the last letter
+    # waits behind all that came before it.
+    wire.delay = _SLOW
+    await asyncio.sleep(_SLOW_FOR)
     ground.tally.done[f"way to {what} {kind}"] += 1
 
 
@@ -92,7 +93,7 @@ async def _cut(ground: Ground, wire: Wire, kind: str) -> None:
 
 async def _found_again(ground: Ground, who: str) -> None:
     """Wait until what is handed in now is heard by all and told to its citizens: figures of a service that hears
-    nothing more stand still, and look well."""
+    nothing more stand still, and look well. It is waited for as long as more of it is heard, or told."""
     doors, chance = Doors(ground.river, ground.history), Random(ground.chance.getrandbits(64))
     try:
         asked = [submission(chance) for _ in range(_PROBES)]
@@ -101,15 +102,18 @@ async def _found_again(ground: Ground, who: str) -> None:
     finally:
         await doors.client.aclose()
 
+    there: list[int] = []
+
     async def everybody_has_them() -> bool:
+        there.clear()
         for service in SERVICES:
             async with ground.river.store(service) as store:
-                if await store.fetchval(_HEARD, dossiers) < len(dossiers):
-                    return False
+                there.append(await store.fetchval(_HEARD, dossiers))
         async with ground.river.store("notification") as store:
-            return bool(await store.fetchval(_TOLD, dossiers) == len(dossiers))
+            there.append(await store.fetchval(_TOLD, dossiers))
+        return min(there) == len(dossiers)
 
-    await until(everybody_has_them, f"everything goes on after {who}", seconds=_LONGEST_SEARCH)
+    await while_it_moves(everybody_has_them, lambda: tuple(there), f"everything goes on after {who}")
 
 
 def _through(url: str, port: int) -> str:
