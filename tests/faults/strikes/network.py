@@ -14,6 +14,7 @@ from tests.faults.ground import Ground, while_it_moves
 from tests.faults.load import Doors, submission
 from tests.faults.strikes import Strike
 from tests.faults.wire import Wire, wire_to
+from tests.processes import until
 
 _KINDS: Final = ("cut", "answers cut", "halved")
 _CUTS: Final = (8.0, 15.0)
@@ -31,45 +32,50 @@ _TOLD: Final = "SELECT count(DISTINCT dossier) FROM notice WHERE dossier = ANY($
 
 async def cut_from_database(ground: Ground, times: int) -> None:
     """A service's connections to PostgreSQL, each kind of fault in turn; then 50 ms each way."""
-    for turn in range(times):
+    for kind in _kinds(ground, times):
         service = ground.chance.choice(SERVICES)
         name = f"DATABASE_URL_{service.upper()}"
         whole = ground.river.programs[service].environment[name]
         async with wire_to(ground.river.layout.ports["postgres"]) as wire:
             await ground.restarted(service, **{name: _through(whole, wire.port)})
-            await _disturb(ground, wire, turn, service, "its database")
+            await _disturb(ground, wire, kind, service, "its database")
             await ground.restarted(service)
 
 
 async def cut_from_kafka(ground: Ground, times: int) -> None:
     """A service's connections to Kafka, its relay's and its ear's, each kind of fault in turn; then 50 ms each way."""
     ways = await ground.ways_to_kafka()
-    for turn in range(times):
+    for kind in _kinds(ground, times):
         service = ground.chance.choice(SERVICES)
         way = ways[service]
         async with wire_to(way.listener, at=way.told) as wire:
             await ground.restarted(service, KAFKA_BOOTSTRAP_SERVERS=f"{HOST}:{way.told}")
-            await _disturb(ground, wire, turn, service, "Kafka")
+            await _disturb(ground, wire, kind, service, "Kafka")
             await ground.restarted(service)
 
 
 async def cut_from_provider(ground: Ground, times: int) -> None:
     """Connections to the mail provider, each kind of fault in turn; then 50 ms each way."""
-    for turn in range(times):
+    for kind in _kinds(ground, times):
         way: AbstractAsyncContextManager[Wire] = wire_to(ground.river.layout.ports["smtp"])
         async with way as wire:
             await ground.restarted("notification", SMTP_PORT=str(wire.port))
             ground.tally.done["mail cut off"] += 1
-            await _disturb(ground, wire, turn, "notification", "the provider")
+            await _disturb(ground, wire, kind, "notification", "the provider")
             await ground.restarted("notification")
 
 
-async def _disturb(ground: Ground, wire: Wire, turn: int, service: str, what: str) -> None:
+def _kinds(ground: Ground, times: int) -> list[str]:
+    """One kind after the other, from any of them on."""
+    first = ground.chance.randrange(len(_KINDS))
+    return [_KINDS[(first + turn) % len(_KINDS)] for turn in range(times)]
+
+
+async def _disturb(ground: Ground, wire: Wire, kind: str, service: str, what: str) -> None:
     """One fault on a wire that a service speaks through, and then wait until that service has found its way again."""
-    kind = _KINDS[turn % len(_KINDS)]
     await asyncio.sleep(2)
     if kind == "halved":
-        assert wire.halve(), f"{service} had no connection to {what}"
+        await until(lambda: wire.halve() > 0, f"{service} has a connection to {what}", seconds=120)
     else:
         await _cut(ground, wire, kind)
     began = time.monotonic()
