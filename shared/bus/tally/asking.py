@@ -211,7 +211,7 @@ class Asker:
         if not said:
             return []
         self.compared += len(said)
-        async with self.database.pool.acquire() as connection:
+        async with self.database.connection() as connection:
             behind = {one.subject: one for one in await held.behind(connection, source, said)}
         wanted: dict[str, list[Lack]] = {}
         for subject, one in behind.items():
@@ -261,7 +261,7 @@ class Asker:
     ) -> list[Asked]:
         """Compare buckets of a range, and ask for the heads of those that differ."""
         self.compared += len(theirs)
-        async with self.database.pool.acquire() as connection:
+        async with self.database.connection() as connection:
             ours = await held.heard_tallies(connection, source, low, high, sorted(theirs), rules.BUCKETS)
         wanted: list[Place] = []
         for number, bucket in sorted(theirs.items()):
@@ -279,7 +279,7 @@ class Asker:
         questions = []
         for places in rules.in_steps(wanted, _PLACES_IN_A_MESSAGE):
             numbers = [place.number for place in places]
-            async with self.database.pool.acquire() as connection:
+            async with self.database.connection() as connection:
                 heard = await held.heard_heads(connection, source, low, high, numbers, rules.BUCKETS)
                 aside = await held.held_heads(connection, source, low, high, numbers, rules.BUCKETS)
                 at = await journal.instant(connection)

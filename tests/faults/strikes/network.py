@@ -7,13 +7,12 @@ import time
 from contextlib import AbstractAsyncContextManager
 from random import Random
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
 from deploy.launcher.layout import HOST, SERVICES
 from tests.faults.ground import Ground, while_it_moves
 from tests.faults.load import Doors, submission
 from tests.faults.strikes import Strike
-from tests.faults.wire import Wire, wire_to
+from tests.faults.wire import Wire, through, wire_to
 from tests.processes import until
 
 _KINDS: Final = ("cut", "answers cut", "halved")
@@ -37,7 +36,7 @@ async def cut_from_database(ground: Ground, times: int) -> None:
         name = f"DATABASE_URL_{service.upper()}"
         whole = ground.river.programs[service].environment[name]
         async with wire_to(ground.river.layout.ports["postgres"]) as wire:
-            await ground.restarted(service, **{name: _through(whole, wire.port)})
+            await ground.restarted(service, **{name: through(whole, wire.port)})
             await _disturb(ground, wire, kind, service, "its database")
             await ground.restarted(service)
 
@@ -120,13 +119,6 @@ async def _found_again(ground: Ground, who: str) -> None:
         return min(there) == len(dossiers)
 
     await while_it_moves(everybody_has_them, lambda: tuple(there), f"everything goes on after {who}")
-
-
-def _through(url: str, port: int) -> str:
-    """The same address, by way of another port of this machine."""
-    parts = urlsplit(url)
-    who, _, _ = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{who}@{HOST}:{port}"))
 
 
 STRIKES: Final = (
