@@ -18,8 +18,8 @@ from deploy.launcher import process
 from deploy.launcher.layout import REPOSITORY, SERVICES, Layout
 from deploy.launcher.programs import is_healthy
 from shared.seal import Erasure, Register
+from tests.faults.clock import Clock
 from tests.faults.disks import Disk
-from tests.faults.faketime import Clock
 from tests.faults.history import History
 from tests.faults.listeners import Way, with_ways
 from tests.faults.load import Load, Town
