@@ -350,6 +350,11 @@ def _nobody_compares(one: Evidence) -> None:
     one.statuses["reporting"] = a_status(compared=0)
 
 
+def _a_bucket_with_something_forged_stays_unhealed(one: Evidence) -> None:
+    one.tally.forged["intake.dossier", 0, 7] = "truncated"
+    one.statuses["reporting"] = a_status(unhealed=1)
+
+
 def _a_hearer_is_ahead(one: Evidence) -> None:
     one.statuses["intake"] = a_status(ahead=1)
 
@@ -447,6 +452,7 @@ def test_a_river_in_which_all_is_well_breaks_nothing(evidence: Evidence) -> None
         (_what_nobody_lost_was_published_again, "only what a hearer may have lost is published again"),
         (_a_lost_last_event_stayed_away, "a last event that was lost alone is published again"),
         (_nobody_compares, "every hearer has compared, and lacks nothing"),
+        (_a_bucket_with_something_forged_stays_unhealed, "every hearer has compared, and lacks nothing"),
         (_a_hearer_is_ahead, "no hearer has heard what was never said"),
         (_a_contact_is_older, "notification has the contact that intake sealed last, or knows that it was erased"),
         (_the_register_forgot, "what was sealed for an erased subject opens for no program of ours"),
