@@ -97,7 +97,7 @@ async def _goes_on(ground: Ground, kind: str) -> None:
         if not running.is_alive():
             ground.ended(service)
             await ground.started(service, f"{service} ready after it ended by itself")
-    await ground.quiet_outboxes()
+    await ground.waits.carried()
     ground.tally.took(f"carried after {kind} had room again", time.monotonic() - began)
 
 
