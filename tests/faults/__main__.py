@@ -37,6 +37,7 @@ PARTS: Final[dict[str, tuple[Blow, ...]]] = {
         Blow("disorder", 100_000),
         Blow("forgery", 50_000),
         Blow("kafka_cuts", 3),
+        Blow("storms", 2),
     ),
     "points": (Blow("crash_points", 40), Blow("suspensions", 10), Blow("restarts", 10)),
     **{f"kills-{number}": (Blow("kills", 250),) for number in range(1, 5)},

@@ -26,12 +26,12 @@ _BEYOND_THE_SESSION: Final = 12.0
 
 
 async def storm(ground: Ground, times: int) -> None:
-    """Of each service in turn three processes, of which one ends and comes again: so many times in all.
+    """Of one service after the other three processes, of which one ends and comes again: so many times in all.
 
     Half of them end by SIGKILL, and they come again at once or when their session has run out; nobody waits until the
     others have found together.
     """
-    services = ground.chance.sample(SERVICES, len(SERVICES))
+    services = ground.chance.sample(SERVICES, min(times, len(SERVICES)))
     for number, service in enumerate(services):
         await _storm(ground, service, len(range(number, times, len(services))))
     ground.tally.done["storms"] += 1
