@@ -45,6 +45,9 @@ deleted when they are sent: without one, nobody could tell what was published ag
 _TALLIED: Final = {"TALLY_SECONDS": "1", "TALLY_ROTATION_SECONDS": "10"}
 """A lost last event is to be found while somebody watches."""
 
+_SERVER_READY_WITHIN: Final = 300.0
+"""Seconds. One broker of three that was killed catches up among all that goes on, on a machine that is busy."""
+
 _NOTHING_MORE: Final = Needs()
 
 
@@ -82,6 +85,8 @@ def _put_aside(logs: Path) -> None:
 @asynccontextmanager
 async def _prepared(layout: Layout, seed: int, history: History, needs: Needs) -> AsyncIterator[Ground]:
     async with flowing(layout) as river:
+        for name, server in river.servers.programs.items():
+            river.servers.programs[name] = replace(server, patience=_SERVER_READY_WITHIN)
         for service in SERVICES:
             whole = river.programs[service]
             more = {"SMTP_TIMEOUT": _SMTP_TIMEOUT} if service == "notification" else {}
