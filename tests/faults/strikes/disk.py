@@ -19,6 +19,7 @@ from tests.faults.strikes import Strike
 from tests.processes import until
 
 _FULL_FOR: Final = 15.0
+_LONGEST_UNTIL_REFUSED: Final = 120.0
 _PROBE_EVERY: Final = 0.5
 _LEFT_FOR_PAGES: Final = 96 * 1024
 """Bytes. With none at all PostgreSQL dies at the next byte of its log; with these, pages of tables find no room."""
@@ -29,7 +30,8 @@ async def fill_database(ground: Ground, times: int) -> None:
     disk = ground.disks["postgres"]
     for turn in range(times):
         ground.tally.done["postgres ended"] += 1  # it may be, and with it what was in flight
-        answers = await _answers_while_full(ground, disk, leave=_LEFT_FOR_PAGES if turn % 2 else 0)
+        leave = _LEFT_FOR_PAGES if turn % 2 else 0
+        answers = await _answers_while_full(ground, disk, leave=leave, longest=_LONGEST_UNTIL_REFUSED)
         refused = Counter({what: count for what, count in answers.items() if what != "accepted"})
         assert set(refused) <= {"503 application/problem+json", "no answer"}, f"with a full disk intake said {refused}"
         assert refused["503 application/problem+json"], f"the disk was full, and intake never said so: {answers}"
@@ -68,14 +70,17 @@ async def _is_ready(url: str) -> bool:
             return False
 
 
-async def _answers_while_full(ground: Ground, disk: Disk, *, leave: int = 0) -> Counter[str]:
-    """Fill a disk but for so many bytes, hand dossiers in meanwhile, empty it; what intake said to each."""
+async def _answers_while_full(ground: Ground, disk: Disk, *, leave: int = 0, longest: float = 0.0) -> Counter[str]:
+    """Fill a disk but for so many bytes, hand dossiers in meanwhile, empty it; what intake said to each.
+
+    ``longest``: where intake is to refuse, it is asked so many seconds until it does; what was left has to be used up.
+    """
     doors, chance = Doors(ground.river, ground.history), Random(ground.chance.getrandbits(64))
     answers: Counter[str] = Counter()
     disk.fill(leave=leave)
-    ends = time.monotonic() + _FULL_FOR
+    began = time.monotonic()
     try:
-        while time.monotonic() < ends:
+        while (lasted := time.monotonic() - began) < _FULL_FOR or (lasted < longest and set(answers) == {"accepted"}):
             told = await doors.once(submission(chance))
             if told.outcome is Outcome.OK:
                 answers["accepted"] += 1
