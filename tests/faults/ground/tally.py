@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 
@@ -30,6 +31,8 @@ class Tally:
     """By topic and subject the versions that some hearer may have lost: those alone may be published again."""
     last_lost: list[tuple[str, str, int]] = field(default_factory=list)
     """(source, subject, version) of last events that were lost while all before them were heard."""
+    stepped: timedelta | None = None
+    """By how much the clock was wrong for a while: what was recorded then lies so far ahead of what came after."""
     undone: dict[str, dict[str, Undone]] = field(default_factory=dict)
     """By speaker and id what its journal lost when it was restored from an older copy."""
 
