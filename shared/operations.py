@@ -64,7 +64,7 @@ def operations_router(operated: Operated) -> APIRouter:
     ) -> dict[str, Any]:
         """Open dead letters, newest first (``closed`` shows the others too)."""
         demand(who, Action.OPERATE, None)
-        async with operated.database.pool.acquire() as connection:
+        async with operated.database.connection() as connection:
             found = await parked.dead_letters(
                 connection, only_open=not closed, count=count, **({"below": below} if below else {})
             )
@@ -74,7 +74,7 @@ def operations_router(operated: Operated) -> APIRouter:
     async def show_dead_letter(who: ActorHere, ident: int) -> dict[str, Any]:
         """One dead letter with headers and body."""
         demand(who, Action.OPERATE, None)
-        async with operated.database.pool.acquire() as connection:
+        async with operated.database.connection() as connection:
             found = await parked.dead_letter(connection, ident)
         if found is None:
             raise RefusedError(_problem(NotDone("unknown", "list the dead letters and use an id from there")))
@@ -98,7 +98,7 @@ def operations_router(operated: Operated) -> APIRouter:
     async def list_parked(who: ActorHere, count: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
         """What waits, oldest first, and for what."""
         demand(who, Action.OPERATE, None)
-        async with operated.database.pool.acquire() as connection:
+        async with operated.database.connection() as connection:
             found = await parked.parked_records(connection, count)
         return {
             "parked": [
@@ -132,7 +132,7 @@ def operations_router(operated: Operated) -> APIRouter:
 
 async def status_of(operated: Operated) -> dict[str, Any]:
     """The figures of ``/operations/status``."""
-    async with operated.database.pool.acquire() as connection:
+    async with operated.database.connection() as connection:
         room = await parked.waiting_room(connection)
         depth = await outbox.depth(connection)
     figures: dict[str, Any] = {
@@ -198,6 +198,7 @@ def _shown(one: DeadLetter) -> dict[str, Any]:
         "fate": one.fate,
         "fated_by": one.fated_by,
         "fate_reason": one.fate_reason,
+        "never_said": one.never_said,
     }
 
 

@@ -68,7 +68,7 @@ class Running:
         """Codes of what stands against readiness."""
         reasons = []
         try:
-            async with asyncio.timeout(2), self.database.pool.acquire() as connection:
+            async with self.database.connection(within=2) as connection:
                 await connection.fetchval("SELECT 1")
         except Exception:
             reasons.append("database_away")

@@ -26,7 +26,7 @@ def router(database: Database, shell: Pages, figure: tuple[int, str] | None = No
         sector: Annotated[str, Query(max_length=200)] = "",
         skip: Annotated[int, Query(ge=0, le=100_000)] = 0,
     ) -> HTMLResponse:
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             found = await store.found_procedures(connection, words_of(q), sector or None, skip, _PAGE)
             sectors = await store.sectors(connection)
             coverage = await catalogue.coverage(connection, figure)

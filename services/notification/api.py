@@ -24,7 +24,7 @@ def router(database: Database) -> APIRouter:
     @routes.get("/dossiers/{dossier}/notices")
     async def get_notices(who: ActorHere, dossier: DossierId) -> dict[str, Any]:
         """What the citizen was told, is about to be told, or could not be; in order, with every attempt."""
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             found = (await store.dossiers(connection, [dossier])).get(dossier)
             if found is None:
                 raise RefusedError(

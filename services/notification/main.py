@@ -42,7 +42,7 @@ async def main() -> None:
     )
 
     async def more() -> dict[str, Any]:
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             depth = await store.notice_depth(connection)
         return {
             "notices": {

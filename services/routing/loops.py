@@ -68,7 +68,7 @@ async def timers(database: Database, calendars: Calendars, clock: Clock) -> None
 
 async def fire_due(database: Database, calendars: Calendars, clock: Clock, guilty: Guilty) -> int:
     """One look: fires what is due of at most 500 dossiers; returns how many were looked at."""
-    async with database.pool.acquire() as connection:
+    async with database.connection() as connection:
         if not clock.check(await journal.instant(connection), time.monotonic()):
             return 0
         due = await store.due_timers(connection, sorted(guilty.dossiers), _CHUNK)

@@ -32,7 +32,7 @@ async def main() -> None:
     clock = loops.Clock()
 
     async def more() -> dict[str, Any]:
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             depth = await store.timer_depth(connection)
         return {
             "timers": {

@@ -89,18 +89,18 @@ SELECT (SELECT count(*) FROM parked) AS parked,
 -- name: dead_letters
 -- Dead letters, newest first.   $1 only open ones, $2 below this id, $3 how many
 SELECT id, topic, partition, "offset", subject, source, version, type, reason, died, fate, fated, fated_by, fate_reason,
-       extract(epoch FROM clock_timestamp() - died)::float8 AS age_seconds
+       never_said, extract(epoch FROM clock_timestamp() - died)::float8 AS age_seconds
   FROM dead_letter WHERE (fate IS NULL OR NOT $1) AND id < $2 ORDER BY id DESC LIMIT $3;
 
 -- name: dead_letter
 -- One dead letter, whole.   $1 id
 SELECT id, topic, partition, "offset", subject, source, version, type, reason, key, headers, body, died, fate, fated,
-       fated_by, fate_reason, extract(epoch FROM clock_timestamp() - died)::float8 AS age_seconds
+       fated_by, fate_reason, never_said, extract(epoch FROM clock_timestamp() - died)::float8 AS age_seconds
   FROM dead_letter WHERE id = $1;
 
 -- name: lock_dead_letter
 -- One dead letter, locked.   $1 id
-SELECT id, topic, partition, "offset", subject, source, version, type, reason, key, headers, body, fate
+SELECT id, topic, partition, "offset", subject, source, version, type, reason, key, headers, body, fate, never_said
   FROM dead_letter WHERE id = $1 FOR UPDATE;
 
 -- name: close_dead_letter
@@ -125,11 +125,12 @@ ON CONFLICT (topic, partition) DO UPDATE SET topic_id = excluded.topic_id;
 -- name: behind
 -- Of some streams, those of which less was heard than was said, with what waits or is dead of them. $1 source, $2 subjects, $3 versions said
 SELECT given.subject, given.version AS said, coalesce(heard.version, 0) AS heard,
-       ARRAY(SELECT parked.version FROM parked WHERE parked.subject = given.subject AND parked.source = $1
+       ARRAY(SELECT parked.version FROM parked
+              WHERE parked.subject = given.subject AND parked.source = $1 AND NOT parked.never_said
               UNION ALL
              SELECT dead_letter.version FROM dead_letter
               WHERE dead_letter.fate IS NULL AND dead_letter.subject = given.subject AND dead_letter.source = $1
-                AND NOT dead_letter.reason LIKE 'fork%') AS held
+                AND NOT dead_letter.never_said AND NOT dead_letter.reason LIKE 'fork%') AS held
   FROM unnest($2::text[], $3::int[]) AS given (subject, version)
   LEFT JOIN heard ON heard.subject = given.subject AND heard.source = $1
  WHERE coalesce(heard.version, 0) < given.version ORDER BY given.subject;
@@ -137,10 +138,10 @@ SELECT given.subject, given.version AS said, coalesce(heard.version, 0) AS heard
 -- name: heard_tallies
 -- What is here of a range of a source's subjects, by bucket: heard, or (without a gap before it) parked or dead. $1 source, $2 low, $3 high or NULL, $4 bucket numbers, $5 buckets
 WITH held AS (
-    SELECT subject, version FROM parked WHERE source = $1
+    SELECT subject, version FROM parked WHERE source = $1 AND NOT never_said
      UNION
     SELECT subject, version FROM dead_letter
-     WHERE fate IS NULL AND source = $1 AND version IS NOT NULL AND NOT reason LIKE 'fork%'
+     WHERE fate IS NULL AND source = $1 AND version IS NOT NULL AND NOT never_said AND NOT reason LIKE 'fork%'
 ), in_range AS (
     SELECT subject, version FROM heard
      WHERE subject >= $2 AND subject < coalesce($3, U&'\+10FFFF') AND source = $1
@@ -167,3 +168,37 @@ SELECT bucket, count(*)::int AS subjects, sum(version)::bigint AS versions,
 SELECT subject, version FROM heard
  WHERE subject >= $2 AND subject < coalesce($3, U&'\+10FFFF') AND source = $1 AND version > 0
    AND (crc32(convert_to(subject, 'UTF8')) % $5::int)::int = ANY($4::int[]) ORDER BY subject;
+
+-- name: held_heads
+-- Of the subjects of some buckets of a range, the highest version that is parked or dead beyond what was heard. $1 source, $2 low, $3 high or NULL, $4 bucket numbers, $5 buckets
+WITH held AS (
+    SELECT subject, version FROM parked WHERE source = $1 AND NOT never_said
+     UNION ALL
+    SELECT subject, version FROM dead_letter
+     WHERE fate IS NULL AND source = $1 AND version IS NOT NULL AND NOT never_said AND NOT reason LIKE 'fork%'
+)
+SELECT held.subject, max(held.version) AS version
+  FROM held LEFT JOIN heard ON heard.subject = held.subject AND heard.source = $1
+ WHERE held.subject >= $2 AND held.subject < coalesce($3, U&'\+10FFFF') AND held.version > coalesce(heard.version, 0)
+   AND (crc32(convert_to(held.subject, 'UTF8')) % $5::int)::int = ANY($4::int[])
+ GROUP BY held.subject ORDER BY held.subject;
+
+-- name: mark_never_said
+-- Versions beyond what their speaker ever said do not count as there any more. What somebody else has locked is left for the next time. $1 source, $2 subjects, $3 versions said, $4 what was here before this instant
+WITH given AS (
+    SELECT subject, version FROM unnest($2::text[], $3::int[]) AS given (subject, version)
+), waiting AS (
+    SELECT parked.id FROM parked JOIN given USING (subject)
+     WHERE parked.source = $1 AND parked.version > given.version AND parked.parked < $4 AND NOT parked.never_said
+     ORDER BY parked.id FOR UPDATE OF parked SKIP LOCKED
+), dead AS (
+    SELECT dead_letter.id FROM dead_letter JOIN given USING (subject)
+     WHERE dead_letter.fate IS NULL AND dead_letter.source = $1 AND dead_letter.version > given.version
+       AND dead_letter.died < $4 AND NOT dead_letter.never_said
+     ORDER BY dead_letter.id FOR UPDATE OF dead_letter SKIP LOCKED
+), marked_waiting AS (
+    UPDATE parked SET never_said = true FROM waiting WHERE parked.id = waiting.id RETURNING parked.subject
+), marked_dead AS (
+    UPDATE dead_letter SET never_said = true FROM dead WHERE dead_letter.id = dead.id RETURNING dead_letter.subject
+)
+SELECT count(*) FROM (SELECT subject FROM marked_waiting UNION SELECT subject FROM marked_dead) AS marked;

@@ -293,7 +293,7 @@ class Bus:
         held = {where: lane.ear for lane in self._lanes if lane.ear for where in lane.ear.assignment()}
         topics = {where.topic for where in held}
         there = await topic_ids(self._client, topics)
-        async with self.database.pool.acquire() as connection:
+        async with self.database.connection() as connection:
             known = await rows.incarnations(connection, topics)
             for where, ear in sorted(held.items()):
                 now, before = there.get(where.topic), known.get((where.topic, where.partition))
@@ -309,7 +309,7 @@ class Bus:
     async def _end_standing_still(self) -> None:
         """Another process of this service may have been stopped in the middle of a batch, and keep its subjects."""
         try:
-            async with asyncio.timeout(_LONGEST_ANSWER), self.database.pool.acquire() as connection:
+            async with self.database.connection(within=_LONGEST_ANSWER) as connection:
                 await end_standing_still(connection)
         except TimeoutError:
             await self.database.renew()

@@ -35,7 +35,10 @@ class WaitingRoom:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that could not be heard. ``body`` and ``headers`` only when it was asked for by its id."""
+    """A record that could not be heard.
+
+    ``never_said``: its speaker, asked, had not said it. ``body`` and ``headers`` only when it was asked for by its id.
+    """
 
     id: int
     topic: str
@@ -52,6 +55,7 @@ class DeadLetter:
     fated: datetime | None
     fated_by: str | None
     fate_reason: str | None
+    never_said: bool
     headers: tuple[tuple[str, bytes | None], ...] = ()
     body: bytes | None = None
 
@@ -163,7 +167,8 @@ async def _hear_again(tx: Transaction, hearer: Hearer, record: Record) -> Heeded
 async def void(database: Database, hearer: Hearer, ident: int, by: str, why: str) -> Done | NotDone:
     """Pass a dead letter's version over for this hearer, for a reason that is signed; what waits behind it goes on.
 
-    A record whose stream cannot be told is only dismissed: nothing waits behind it.
+    A record whose stream cannot be told is only dismissed: nothing waits behind it. So is one that its speaker never
+    said: were its version passed over, the real one would be taken for a repeat when it comes.
     """
     async with database.transaction() as tx:
         row = await _locked(tx, ident)
@@ -174,6 +179,9 @@ async def void(database: Database, hearer: Hearer, ident: int, by: str, why: str
         if row["subject"] is None or row["reason"].startswith("fork"):
             await close_dead_letter(tx, ident, "dismissed", by, why)
             return Done("dismissed: no version was held by it")
+        if row["never_said"]:
+            await close_dead_letter(tx, ident, "dismissed", by, why)
+            return Done("dismissed: its speaker never said it, and what he will say as this version is still heard")
         stream, version = (row["subject"], Service(row["source"])), row["version"]
         # An event that failed as the first of its stream left no row behind.
         last = (await rows.lock_heard(tx, [stream], ()))[stream]
@@ -236,6 +244,7 @@ def _dead_letter(
         row["fated"],
         row["fated_by"],
         row["fate_reason"],
+        row["never_said"],
         headers,
         body,
     )

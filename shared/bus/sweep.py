@@ -57,7 +57,7 @@ class Sweep:
             return
         subjects = set(moved)
         if known:
-            async with self.trying.database.pool.acquire() as connection:
+            async with self.trying.database.connection() as connection:
                 subjects.update(await rows.subjects_waiting_for(connection, sorted(known)))
         ordered = sorted(subjects)
         for start in range(0, len(ordered), _CHUNK):
@@ -66,7 +66,7 @@ class Sweep:
     async def _look_at_everything(self) -> None:
         last = ""
         while True:
-            async with self.trying.database.pool.acquire() as connection:
+            async with self.trying.database.connection() as connection:
                 subjects = await rows.subjects_waiting(connection, last, _CHUNK)
             if not subjects:
                 return

@@ -110,7 +110,7 @@ class Trying:
         for subject in subjects:
             if len(subjects) > 1 and await self._went_well(partial(self._hear, [], again=[subject]), 0):
                 continue
-            async with self.database.pool.acquire() as connection:
+            async with self.database.connection() as connection:
                 candidates = await rows.parked_of(connection, [subject])
             for one in sorted(candidates, key=lambda one: one.envelope.version):
                 hear = partial(self._hear, [], again=[subject], only=one.parked_id)

@@ -45,7 +45,7 @@ async def republish(database: Database, subjects: Sequence[str] | None, *, topic
             count += await _chunk(database, ordered[start : start + _CHUNK], topic)
         return count
     while True:
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             following = await subjects_after(connection, last, _CHUNK)
         if not following:
             return count

@@ -117,6 +117,23 @@ class Database:
     committed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
+    async def connection(self, *, within: float | None = None) -> AsyncIterator[Transaction]:
+        """A connection, each statement by itself; for whoever only reads.
+
+        ``within``: seconds for one to be found, and for the block; then TimeoutError. A connection that answered
+        nothing is closed: taking leave of it in good order would take as long again.
+        """
+        async with self.pool.acquire(timeout=within) as connection:
+            try:
+                async with asyncio.timeout(within) as limit:
+                    yield connection
+            except TimeoutError:
+                connection.terminate()
+                if not limit.expired():
+                    await self.renew()
+                raise
+
+    @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """A connection in a READ COMMITTED transaction: committed at the block's end, rolled back on an exception.
 

@@ -20,6 +20,7 @@ from tests.bench.machine import commit
 from tests.faults.campaign import Blow, needed, report, struck
 from tests.faults.ground import ground
 from tests.faults.strikes import strikes
+from tests.faults.why import keep, why_broken, why_ended
 from tests.layouts import FAULTS
 
 _EVIDENCE: Final = REPOSITORY / "docs" / "evidence"
@@ -36,6 +37,7 @@ PARTS: Final[dict[str, tuple[Blow, ...]]] = {
         Blow("disorder", 100_000),
         Blow("forgery", 50_000),
         Blow("kafka_cuts", 3),
+        Blow("storms", 2),
     ),
     "points": (Blow("crash_points", 40), Blow("suspensions", 10), Blow("restarts", 10)),
     **{f"kills-{number}": (Blow("kills", 250),) for number in range(1, 5)},
@@ -75,8 +77,20 @@ def main() -> None:
 
 async def _run(name: str, blows: Sequence[Blow], seed: int, rate: float) -> tuple[list[str], bool]:
     async with ground(FAULTS, seed, name=name.replace(" ", "-"), needs=needed(blows)) as ours:
-        verdict = await struck(ours, blows, rate=rate)
-        return report(ours, blows, verdict), bool(verdict.faults)
+        try:
+            verdict = await struck(ours, blows, rate=rate)
+        except (Exception, asyncio.CancelledError) as error:  # whatever it is, Ctrl-C too: all of it lies in a file
+            told = why_ended(ours, error)
+            keep(ours, told, error)
+            sys.stdout.write("\n".join(["", *told, ""]))
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return told, True
+        told = report(ours, blows, verdict)
+        if verdict.faults:
+            keep(ours, told)
+            sys.stdout.write("\n".join(["", *why_broken(ours, verdict), ""]))
+        return told, bool(verdict.faults)
 
 
 def _write(record: Path, name: str, told: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 _BALLAST: Final = "ballast"
+_STEP: Final = 64 * 1024 * 1024
+_PAGE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +22,26 @@ class Disk:
     folder: Path
 
     def fill(self, *, leave: int = 0) -> int:
-        """Take all the room but ``leave`` bytes; how many bytes were taken."""
+        """Take all the room but ``leave`` bytes; how many bytes were taken.
+
+        Step by step: others write meanwhile, and a step for which there is no room any more takes nothing at all.
+        """
+        taken, step = 0, _STEP
+        with (self.folder / _BALLAST).open("ab") as ballast:
+            begins = ballast.tell()
+            while (room := self._room() - leave) > 0 and step >= _PAGE:
+                wanted = min(step, room)
+                try:
+                    os.posix_fallocate(ballast.fileno(), begins + taken, wanted)
+                except OSError:
+                    step //= 2
+                else:
+                    taken += wanted
+        return taken
+
+    def _room(self) -> int:
         state = os.statvfs(self.folder)
-        room = state.f_bavail * state.f_frsize - leave
-        if room <= 0:
-            return 0
-        with (self.folder / _BALLAST).open("ab") as ballast, contextlib.suppress(OSError):
-            os.posix_fallocate(ballast.fileno(), ballast.tell(), room)
-        return room
+        return state.f_bavail * state.f_frsize
 
     def empty(self) -> None:
         """There is room again."""

@@ -10,8 +10,8 @@ from typing import Final
 
 from deploy.launcher import programs
 from deploy.launcher.layout import SERVICES, Layout
+from tests.faults.clock import Clock, clock_at
 from tests.faults.disks import Disk, small_disks
-from tests.faults.faketime import Clock, clock_at
 from tests.flow.river import River
 
 _SIZES: Final = {"postgres": "900m", "kafka": "700m", "telemetry": "64m"}

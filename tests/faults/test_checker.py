@@ -330,6 +330,13 @@ def _an_effect_has_no_cause(one: Evidence) -> None:
     one.journals["intake"][0] = replace(one.journals["intake"][0], version=2)
 
 
+def _an_effect_came_first(one: Evidence) -> None:
+    """Not by as much as the clock was wrong for a while."""
+    one.tally.stepped = timedelta(days=400)
+    first = one.journals["intake"][0]
+    one.journals["intake"][0] = replace(first, recorded=first.recorded + timedelta(days=399))
+
+
 def _something_was_published_again(one: Evidence) -> None:
     one.tables["routing"]["ever_pointed"] *= 2
 
@@ -348,6 +355,11 @@ def _a_lost_last_event_stayed_away(one: Evidence) -> None:
 
 def _nobody_compares(one: Evidence) -> None:
     one.statuses["reporting"] = a_status(compared=0)
+
+
+def _a_bucket_with_something_forged_stays_unhealed(one: Evidence) -> None:
+    one.tally.forged["intake.dossier", 0, 7] = "truncated"
+    one.statuses["reporting"] = a_status(unhealed=1)
 
 
 def _a_hearer_is_ahead(one: Evidence) -> None:
@@ -443,10 +455,12 @@ def test_a_river_in_which_all_is_well_breaks_nothing(evidence: Evidence) -> None
         (_a_letter_lies_dead, "nothing is unsent, parked or dead when all is quiet"),
         (_a_trace_is_torn, "what was said because of something is in its trace"),
         (_an_effect_has_no_cause, "what was said because of something was said after it"),
+        (_an_effect_came_first, "what was said because of something was said after it"),
         (_something_was_published_again, "on a river that loses nothing, nothing is published again"),
         (_what_nobody_lost_was_published_again, "only what a hearer may have lost is published again"),
         (_a_lost_last_event_stayed_away, "a last event that was lost alone is published again"),
         (_nobody_compares, "every hearer has compared, and lacks nothing"),
+        (_a_bucket_with_something_forged_stays_unhealed, "every hearer has compared, and lacks nothing"),
         (_a_hearer_is_ahead, "no hearer has heard what was never said"),
         (_a_contact_is_older, "notification has the contact that intake sealed last, or knows that it was erased"),
         (_the_register_forgot, "what was sealed for an erased subject opens for no program of ours"),
@@ -467,6 +481,16 @@ def test_whatever_goes_wrong_is_found(evidence: Evidence, goes_wrong: Callable[[
 
 
 # --- after a restore ------------------------------------------------------------------------------------------------
+
+
+def test_what_was_recorded_while_the_clock_was_wrong_may_lie_ahead_by_as_much(evidence: Evidence) -> None:
+    first = evidence.journals["intake"][0]
+    evidence.journals["intake"][0] = replace(first, recorded=first.recorded + timedelta(days=400))
+    evidence.tally.stepped = timedelta(days=400)
+
+    finding = examine(evidence).findings["what was said because of something was said after it"]
+    assert finding is not None
+    assert not finding.broken
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit, urlunsplit
 
 from deploy.launcher.layout import HOST
 
@@ -110,3 +111,10 @@ async def wire_to(port: int, *, at: int = 0) -> AsyncIterator[Wire]:
         for task in wire._passing:
             task.cancel()
         await asyncio.gather(*wire._passing, return_exceptions=True)
+
+
+def through(url: str, port: int) -> str:
+    """The same address, by way of another port of this machine."""
+    parts = urlsplit(url)
+    who, _, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{who}@{HOST}:{port}"))

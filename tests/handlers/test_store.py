@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -14,9 +15,10 @@ import pytest
 from deploy.launcher.layout import SERVICES, Layout
 from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
-from shared.store import Database, Migrations, Queries, connect, end_standing_still, is_transient, migrate
+from shared.store import Database, Migrations, Queries, connect, end_standing_still, is_transient, migrate, open_pool
 from shared.store.migrations import MigrationChangedError
 from shared.store.queries import parse
+from tests.faults.wire import through, wire_to
 from tests.listening import emptied, listening
 from tests.processes import until
 
@@ -216,6 +218,29 @@ async def test_time_limits_lie_below_the_session_timeout_of_a_consumer(database:
     async with database.pool.acquire() as connection:
         assert await connection.fetchval("SHOW lock_timeout") == "4s"
         assert await connection.fetchval("SHOW idle_in_transaction_session_timeout") == "5s"
+
+
+@pytest.mark.parametrize("within", [0.2, None])
+async def test_a_connection_that_answers_nothing_is_given_up_and_not_waited_for_again(
+    made: Databases, monkeypatch: pytest.MonkeyPatch, within: float | None
+) -> None:
+    """Taking leave of it would take as long as a statement may: for ever here, but for the one that finds it out."""
+    there = urlsplit(made.login["intake"])
+    assert there.port is not None
+    monkeypatch.setattr("shared.store.pool._LONGEST_STATEMENT", 3600.0)
+    async with wire_to(there.port) as wire:
+        pool = await open_pool(through(made.login["intake"], wire.port), name="tests wire", smallest=1, largest=1)
+        far = Database(pool)
+        wire.halve()
+
+        with pytest.raises(TimeoutError):
+            async with far.connection(within=within) as connection:
+                await connection.fetchval("SELECT 1", timeout=0.2)
+        async with far.connection() as connection:
+            answer = await connection.fetchval("SELECT 1")
+        pool.terminate()
+
+    assert answer == 1
 
 
 async def test_deadlocks_lock_timeouts_and_lost_connections_are_tried_again(database: Database) -> None:

@@ -21,7 +21,7 @@ from shared.bus.tally.asking import Asker
 from shared.bus.tally.rules import BUCKETS, bucket_of
 from shared.bus.tally.states import StateAsker
 from shared.bus.tally.telling import Teller
-from shared.bus.tally.wire import Asked, Lack, Message, Said, Tallied
+from shared.bus.tally.wire import Asked, Lack, Message, NeverSaid, Said, Tallied
 from shared.envelope import Record, headers_of
 from shared.events import SupplementReceived
 from shared.journal import Saying, shard_of
@@ -30,7 +30,7 @@ from shared.outbox.said import rank
 from shared.store import Database, Queries, Transaction, connect
 from shared.topics import CONTACT, INTAKE, PARTITIONS, Service
 from tests.listening import Listener, emptied, listening, speak
-from tests.telling import MORNING
+from tests.telling import MORNING, Story, record_of
 
 _OUTBOX = Queries(Path(outbox.__file__).parent)
 _EVERY = 30.0
@@ -94,7 +94,7 @@ class Between:
     def _tell(self, messages: Iterable[Message]) -> None:
         for message in messages:
             self.said.append(message)
-            assert isinstance(message, Said | Tallied)
+            assert isinstance(message, Said | Tallied | NeverSaid)
             self.asker.take(message)
 
     async def _look(self) -> list[Asked]:
@@ -107,6 +107,11 @@ class Between:
         """The relay starts anew: what it sent lately is told by bucket only."""
         self.relay.lately = {}
         self.teller._moved = (set(), set())
+
+    async def disturbed(self) -> int:
+        """The relay starts anew, and it is told by bucket twice: in how many beats somebody asked, of eight."""
+        await self.forget_lately()
+        return len([questions for questions in [await self.beat() for _ in range(8)] if questions])
 
     async def heard(self, subject: str) -> int:
         """How far the hearer is."""
@@ -124,6 +129,13 @@ def _record(row: asyncpg.Record) -> Record:
         tuple(headers_of(envelope)),
         row["payload"].encode(),
     )
+
+
+def forged(subject: str, version: int, *, body: bytes = b'{"components":') -> Record:
+    """What nobody said: a record about a subject, with the headers of an event and a body that is none."""
+    story = Story(subject, versions={Service.INTAKE: version - 1})
+    valid = record_of(story.say(SupplementReceived()))
+    return Record(valid.topic, valid.partition, 10**6 + version, valid.key, valid.headers, body)
 
 
 @pytest.fixture
@@ -269,6 +281,80 @@ async def test_parked_dead_and_voided_versions_are_no_difference(between: Betwee
 
     assert [await between.heard(one) for one in (parked, dead, voided)] == [1, 1, 3]
     assert (by_name, by_bucket) == ([], [])
+
+
+async def test_what_its_speaker_never_said_is_asked_for_once_and_no_difference_from_then_on(
+    between: Between, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both are set aside: a subject of which nobody ever speaks, and a version that a dossier has not come to."""
+    nobody, (known, *others) = "forged-17", some(30)
+    await between.speak(known, *others)
+    await between.carry()
+    await between.hears([forged(nobody, 1), forged(known, 2)])
+    between.sent.clear()
+
+    asked_in = await between.disturbed()
+
+    assert (asked_in, await between.disturbed()) == (1, 0)
+    assert (between.asker.unhealed, between.teller.ahead, between.sent) == (0, 0, [])
+    assert caplog.messages.count("never_said") == 1
+
+
+async def test_what_was_forged_does_not_hide_that_the_version_it_had_taken_is_lost(between: Between) -> None:
+    subject, *others = some(30)
+    await between.speak(subject, *others)
+    await between.carry()
+    await between.hears([forged(subject, 2)])
+    await between.disturbed()
+    await between.speak(subject)
+    await between.carry(last_of(subject, 2))
+    between.sent.clear()
+
+    await between.beat()
+    await between.carry()
+
+    assert between.sent == [(subject, 2)]
+    assert await between.heard(subject) == 2
+
+
+async def test_to_void_what_was_never_said_does_not_pass_its_version_over(between: Between) -> None:
+    subject, *others = some(30)
+    await between.speak(subject, *others)
+    await between.carry()
+    await between.hears([forged(subject, 2)])
+    await between.disturbed()
+    async with between.hearer.pool.acquire() as connection:
+        (letter,) = await dead_letters(connection, only_open=True)
+
+    done = await void(between.hearer, between.listener.hearer(), letter.id, "o-1", "forged")
+    await between.speak(subject)
+    await between.carry()
+
+    assert letter.never_said
+    assert isinstance(done, Done)
+    assert (await between.heard(subject), await between.disturbed(), between.teller.ahead) == (2, 0, 0)
+
+
+async def test_what_came_after_the_question_is_not_judged_by_its_answer(between: Between) -> None:
+    """A version that was said, and parked, while the answer about a forged one of its number was under way."""
+    subject, *others = some(30)
+    await between.speak(subject, *others)
+    await between.carry()
+    await between.hears([forged(subject, 2)])
+    await between.forget_lately()
+    questions = [*await between.beat(answered=False), *await between.beat(answered=False)]
+    answers = [one for question in questions for one in await between.teller.answer(question, between.now)]
+    await between.speak(subject)
+    between.listener.waits = lambda _: "unit:H41"
+    await between.carry()
+    between.sent.clear()
+
+    between._tell(answers)
+    await between._look()
+
+    assert [one.heads for one in answers if isinstance(one, NeverSaid)] == [((subject, 1),)]
+    assert await between.disturbed() == 0
+    assert between.sent == []
 
 
 async def test_a_gap_behind_which_versions_are_parked_is_filled_without_a_person(between: Between) -> None:

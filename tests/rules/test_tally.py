@@ -15,6 +15,7 @@ from shared.bus.tally.wire import (
     Bucket,
     Lack,
     Message,
+    NeverSaid,
     Place,
     Said,
     Tallied,
@@ -74,6 +75,8 @@ def test_each_question_waits_twice_as_long_as_the_one_before_it_but_never_longer
             lacking=(Lack("d", 3, 3),),
             shards=(0, 11),
         ),
+        Asked(Service.REPORTING, Service.INTAKE, held=(("d", 2),), at=NOON),
+        NeverSaid(Service.INTAKE, Service.REPORTING, (("d", 0),), NOON),
     ],
 )
 def test_a_message_is_read_as_it_was_written(message: Message) -> None:
@@ -99,6 +102,9 @@ def test_a_message_is_read_as_it_was_written(message: Message) -> None:
         b'{"type":"Said","source":"intake","heads":[["d\\u0000",1]]}',
         b'{"type":"Said","source":"intake","heads":[["",1]]}',
         b'{"type":"Tallied","source":"intake","recorded":"2026-11-25T05:00:00Z","low":"","high":null,"buckets":[[1,1,1,"x"]]}',
+        b'{"type":"NeverSaid","source":"intake","hearer":"reporting","heads":[],"at":"2026-11-25T05:00:00"}',
+        b'{"type":"NeverSaid","source":"intake","hearer":"reporting","heads":[["",1]],"at":"2026-11-25T05:00:00Z"}',
+        b'{"type":"Asked","hearer":"reporting","source":"intake","held":[["d",2147483648]],"at":null}',
     ],
 )
 def test_what_is_no_message_of_control_is_refused(body: bytes | None) -> None:

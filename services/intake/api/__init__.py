@@ -106,7 +106,7 @@ def _dossier_routes(routes: APIRouter, database: Database, keyring: Keyring, rec
 
         For the unit where it came in, the one that holds it, and the citizen who handed it in.
         """
-        async with database.pool.acquire() as connection, connection.transaction(**_ONE_PICTURE):
+        async with database.connection() as connection, connection.transaction(**_ONE_PICTURE):
             dossier = await found(connection, who, code, Action.READ_DOSSIER)
             citizen = (await store.citizens(connection, [dossier.id])).get(dossier.id)
             version = await store.version_of(connection, dossier.id)
@@ -119,7 +119,7 @@ def _dossier_routes(routes: APIRouter, database: Database, keyring: Keyring, rec
     async def get_stream(who: ActorHere, code: DossierCode) -> dict[str, str]:
         """The stream id of a dossier, by its printed code or by itself: all that an operator learns of it here."""
         demand(who, Action.OPERATE, None)
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             ident = await store.dossier_id(connection, code) or code
             known = await store.dossiers(connection, [ident])
         if ident not in known:
@@ -129,7 +129,7 @@ def _dossier_routes(routes: APIRouter, database: Database, keyring: Keyring, rec
     @routes.get("/counts")
     async def get_counts() -> dict[str, int]:
         """How many dossiers came in through this door, live and replayed."""
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             counted = await store.count_dossiers(connection)
         return {"live": counted.live, "replayed": counted.replayed}
 
@@ -201,7 +201,7 @@ def _door_routes(routes: APIRouter, database: Database) -> None:
     ) -> dict[str, Any]:
         if form.at is not None or form.by is not None:
             demand(who, Action.GIVE_PAST_TIME, None)
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             dossier = await found(connection, who, code, action)
         outcome = await door.take(database, who, coming_of(dossier.id, key, form))
         if isinstance(outcome, door.NotDone):
@@ -260,14 +260,14 @@ def _catalogue_routes(routes: APIRouter, database: Database, figure: tuple[int, 
         count: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> dict[str, Any]:
         """Search the catalogue, with or without tone marks and case."""
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             found = await store.found_procedures(connection, words_of(q), sector, skip, count)
         return {"total": found.total, "procedures": [shown(one) for one in found.procedures]}
 
     @routes.get("/procedures/coverage")
     async def get_coverage() -> dict[str, Any]:
         """How many procedures are loaded, beside the figure that the town has published (if the settings name one)."""
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             coverage = await catalogue.coverage(connection, figure)
         if coverage is None:
             raise RefusedError(
@@ -284,7 +284,7 @@ def _catalogue_routes(routes: APIRouter, database: Database, figure: tuple[int, 
     @routes.get("/procedures/by-code/{code}")
     async def get_procedure(code: Code) -> dict[str, Any]:
         """One procedure."""
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             found = (await store.procedures(connection, [code])).get(code)
         if found is None:
             raise RefusedError(

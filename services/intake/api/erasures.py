@@ -29,7 +29,7 @@ def add(routes: APIRouter, database: Database, register: Register) -> None:
     @routes.post("/dossiers/{code}/erasure")
     async def post_erasure(who: ActorHere, key: KeyHere, code: DossierCode, form: ErasureForm) -> dict[str, Any]:
         """Erase the data of a closed dossier's citizen, for good. Once erased, the answer is always the same."""
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             dossier = await found(connection, who, code, Action.ERASE_PERSONAL_DATA)
         wanted = Wanted(dossier.id, key, digest_of(["erasure", form.reason.value]), form.seen, form.reason)
         try:
@@ -49,7 +49,7 @@ def add(routes: APIRouter, database: Database, register: Register) -> None:
     ) -> dict[str, Any]:
         """What was erased, by stream id, a page at a time."""
         demand(who, Action.OPERATE, None)
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             page = await store.erasures_after(connection, after, count)
         return {"erasures": [{"dossier": one.dossier, "version": one.version, **erasure_of(one)} for one in page]}
 

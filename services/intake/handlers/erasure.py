@@ -207,7 +207,7 @@ async def agree_at_start(database: Database, register: Register) -> None:
 async def _of_the_store(database: Database) -> AsyncIterator[list[Erasure]]:
     last = ""
     while True:
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             chunk = await store.erasures_after(connection, last, _CHUNK)
         if not chunk:
             return

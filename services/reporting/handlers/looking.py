@@ -99,7 +99,7 @@ async def month(database: Database, days: int = 30) -> tuple[date, list[Day]]:
 
 async def unit_names(database: Database) -> dict[str, str]:
     """Names of the units by code, in the order in which people read them."""
-    async with database.pool.acquire() as connection:
+    async with database.connection() as connection:
         return _names(await store.units(connection))
 
 
@@ -109,7 +109,7 @@ def _names(units: list[Unit]) -> dict[str, str]:
 
 async def past(database: Database) -> list[History]:
     """What replayed records brought."""
-    async with database.pool.acquire() as connection:
+    async with database.connection() as connection:
         return await store.history(connection)
 
 
@@ -165,7 +165,7 @@ async def find(database: Database, wanted: Wanted, count: int, after: Place | No
 
 async def stream_id(database: Database, code: str) -> str | None:
     """Whose printed code this is, the whole of it; None when it is nobody's."""
-    async with database.pool.acquire() as connection:
+    async with database.connection() as connection:
         return await store.dossier_by_code(connection, code)
 
 
@@ -204,7 +204,7 @@ async def tell(database: Database, ident: str) -> Told | None:
 async def snapshot(database: Database) -> AsyncIterator[Transaction]:
     """One moment of the store for several queries, so that figures on one page agree with each other."""
     async with (
-        database.pool.acquire() as connection,
+        database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         yield connection

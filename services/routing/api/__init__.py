@@ -100,7 +100,7 @@ def _published_routes(routes: APIRouter, database: Database) -> None:
     @routes.get("/units")
     async def get_units() -> dict[str, Any]:
         """Every unit in its newest version, with its heads over time."""
-        async with database.pool.acquire() as connection, connection.transaction(**_ONE_PICTURE):
+        async with database.connection() as connection, connection.transaction(**_ONE_PICTURE):
             found = await store.units(connection)
             heads = await store.heads(connection)
         return {"units": [unit_of(versions[0], heads.get(code, ())) for code, versions in found.items()]}
@@ -117,7 +117,7 @@ def _published_routes(routes: APIRouter, database: Database) -> None:
     @routes.get("/routes")
     async def get_routes() -> dict[str, Any]:
         """Every route in its newest version."""
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             found = await store.routes(connection)
         return {"routes": [route_shown(versions[0]) for versions in found.values()]}
 
@@ -126,7 +126,7 @@ def _calendar_routes(routes: APIRouter, database: Database) -> None:
     @routes.get("/calendars/{code}")
     async def get_calendar(code: Code) -> dict[str, Any]:
         """A calendar in its newest version: what a promise of today is counted by."""
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             version = (await store.calendar_versions(connection)).get(code)
             found = await store.calendars(connection, [(code, version)]) if version else {}
         if version is None:
@@ -152,7 +152,7 @@ def _officer_routes(routes: APIRouter, database: Database) -> None:
     async def get_officers(who: ActorHere, unit: Code | None = None, on: Day | None = None) -> dict[str, Any]:
         """Officers of a unit (or of all), as appointed on a day; without a day, everybody in the newest version."""
         demand(who, Action.READ_OFFICERS, unit)
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             found = await store.officers(connection, unit, on)
         return {"officers": [officer_shown(one) for one in found]}
 
@@ -171,7 +171,7 @@ def _dossier_routes(routes: APIRouter, database: Database, calendars: Calendars)
         ``next`` goes into ``after`` for the next page; it is null on the last. What moves meanwhile shifts nothing.
         """
         demand(who, Action.READ_WORKLIST, unit)
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             found = await store.worklist(connection, unit, role, _place(after), count + 1)
         page = found[:count]
         last = page[-1] if len(found) > count else None
@@ -183,7 +183,7 @@ def _dossier_routes(routes: APIRouter, database: Database, calendars: Calendars)
         """Where a dossier is, its clocks, and its deadline ledger; for who holds it and where it came in."""
         telemetry.about(dossier)
         # One picture: a version that is newer than what is shown beside it would let a stale command pass.
-        async with database.pool.acquire() as connection, connection.transaction(**_ONE_PICTURE):
+        async with database.connection() as connection, connection.transaction(**_ONE_PICTURE):
             found = (await store.journeys(connection, [dossier])).get(dossier)
             if found is None:
                 raise RefusedError(not_done(NotDone("unknown_dossier", "check the id")))

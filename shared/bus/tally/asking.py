@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from shared import telemetry
+from shared import journal, telemetry
 from shared.bus import held
 from shared.bus.tally import rules
 from shared.bus.tally.rules import Standing
-from shared.bus.tally.wire import Asked, Bucket, Lack, Place, Said, Tallied
+from shared.bus.tally.wire import Asked, Bucket, Lack, NeverSaid, Place, Said, Tallied
 from shared.journal import shard_of
 from shared.store import Database
 from shared.topics import PARTITIONS, TOPIC_OF, Service, Topic
@@ -33,6 +33,7 @@ _MOST_LACKING: Final = 20_000
 _AT_A_TIME: Final = 2_000
 _IN_A_MESSAGE: Final = 500
 _PLACES_IN_A_MESSAGE: Final = 50
+_HELD_IN_A_MESSAGE: Final = 2_000
 # A bucket that merely differs may have been heard on since it was counted. Then the next beat tells of it as moving;
 # one that is told of twice, and did not move in between, differs for certain.
 _SURE_AFTER: Final = 2
@@ -100,6 +101,7 @@ class Asker:
     _differing: dict[tuple[Service, Place], _Differing] = field(default_factory=dict)
     _whole: set[Shard] = field(default_factory=set)
     _overflown: set[Shard] = field(default_factory=set)
+    _never_said: list[NeverSaid] = field(default_factory=list)
     _look_again: float = 0.0
 
     @property
@@ -113,9 +115,14 @@ class Asker:
         streams = sum(one.is_unhealed for one in self._lacking.values())
         return streams + sum(one.asked >= _ALARM_AFTER for one in self._differing.values())
 
-    def take(self, message: Said | Tallied) -> None:
+    def take(self, message: Said | Tallied | NeverSaid) -> None:
         """Keep what a speaker said until it can be compared."""
         if message.source not in self.sources:
+            return
+        if isinstance(message, NeverSaid):
+            room = _MOST_HEADS - sum(len(one.heads) for one in self._never_said)
+            if message.hearer is self.hearer and len(message.heads) <= room:
+                self._never_said.append(message)  # what does not fit is asked for again
             return
         if isinstance(message, Said):
             room = _MOST_HEADS - sum(len(heap.fresh_heads) for heap in self._heaps.values())
@@ -148,6 +155,7 @@ class Asker:
 
     async def look(self, now: float) -> list[Asked]:
         """Compare what can be compared now; the questions that come of it. ``now`` is the loop's time."""
+        await self._mark()
         if now >= self._look_again:
             self._look_again = now + min(self.every, 1.0)
             for (source, subject), lacking in self._lacking.items():
@@ -180,6 +188,16 @@ class Asker:
         telemetry.count("control.asked", "{message}", len(asked))
         return asked
 
+    async def _mark(self) -> None:
+        """What speakers never said does not count as there any more."""
+        while self._never_said:
+            answer = self._never_said[0]
+            async with self.database.transaction() as tx:
+                marked = await held.mark_never_said(tx, answer.source, dict(answer.heads), answer.at)
+            self._never_said.pop(0)
+            if marked:
+                log.warning("never_said", extra={"source": answer.source.value, "streams": marked})
+
     def _leave(self, source: Service, shard: int) -> None:
         """Another process of this service hears that shard now, and looks after it."""
         for key in [key for key in self._lacking if key[0] is source and shard_of(key[1]) == shard]:
@@ -193,7 +211,7 @@ class Asker:
         if not said:
             return []
         self.compared += len(said)
-        async with self.database.pool.acquire() as connection:
+        async with self.database.connection() as connection:
             behind = {one.subject: one for one in await held.behind(connection, source, said)}
         wanted: dict[str, list[Lack]] = {}
         for subject, one in behind.items():
@@ -243,7 +261,7 @@ class Asker:
     ) -> list[Asked]:
         """Compare buckets of a range, and ask for the heads of those that differ."""
         self.compared += len(theirs)
-        async with self.database.pool.acquire() as connection:
+        async with self.database.connection() as connection:
             ours = await held.heard_tallies(connection, source, low, high, sorted(theirs), rules.BUCKETS)
         wanted: list[Place] = []
         for number, bucket in sorted(theirs.items()):
@@ -261,9 +279,15 @@ class Asker:
         questions = []
         for places in rules.in_steps(wanted, _PLACES_IN_A_MESSAGE):
             numbers = [place.number for place in places]
-            async with self.database.pool.acquire() as connection:
+            async with self.database.connection() as connection:
                 heard = await held.heard_heads(connection, source, low, high, numbers, rules.BUCKETS)
+                aside = await held.held_heads(connection, source, low, high, numbers, rules.BUCKETS)
+                at = await journal.instant(connection)
             questions.append(Asked(self.hearer, source, places=tuple(places), heard=tuple(heard)))
+            questions += [
+                Asked(self.hearer, source, held=tuple(some), at=at)
+                for some in rules.in_steps(aside, _HELD_IN_A_MESSAGE)
+            ]
         return questions
 
     def _is_asked_for(self, source: Service, place: Place, stands: Standing, now: float) -> bool:

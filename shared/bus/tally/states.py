@@ -106,7 +106,7 @@ class StateAsker:
 
     async def _compare(self, said: Mapping[str, int], now: float) -> list[Asked]:
         self.compared += len(said)
-        async with self.database.pool.acquire() as connection:
+        async with self.database.connection() as connection:
             kept = await self.kept(connection, list(said))
         older = {key: rank for key, rank in said.items() if kept.get(key, 0) < rank}
         healed = [key for key in said if key not in older and key in self._older]

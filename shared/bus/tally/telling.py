@@ -14,7 +14,7 @@ from typing import Final
 
 from shared import journal, outbox, telemetry
 from shared.bus.tally import rules
-from shared.bus.tally.wire import Asked, Bucket, Head, Lack, Message, Place, Said, Tallied
+from shared.bus.tally.wire import Asked, Bucket, Head, Lack, Message, NeverSaid, Place, Said, Tallied
 from shared.journal import shard_of
 from shared.outbox import Relay, said
 from shared.store import Database
@@ -40,7 +40,7 @@ class _Walk:
     async def ranges(self, database: Database, count: int) -> list[tuple[str, str | None]]:
         """The next ranges; at the end it begins again, and stops there."""
         found: list[tuple[str, str | None]] = []
-        async with database.pool.acquire() as connection:
+        async with database.connection() as connection:
             for _ in range(count):
                 high = await said.range_end(connection, self.low, _RANGE)
                 found.append((self.low, high))
@@ -113,7 +113,7 @@ class Teller:
     async def _beat(self) -> list[Message]:
         if not self.relay.held or await self._is_busy():
             return []
-        async with self.database.pool.acquire() as connection:
+        async with self.database.connection() as connection:
             streams, states = await said.streams_about(connection)
         count = max(1, round(streams / _RANGE * self.every / self.rotation + 0.5))
         ranges = await self._walk.ranges(self.database, count)
@@ -124,7 +124,7 @@ class Teller:
 
     async def _states(self, count: int) -> list[Said]:
         """The next states on compacted topics, by name; at the end it begins again."""
-        async with self.database.pool.acquire() as connection:
+        async with self.database.connection() as connection:
             found = await said.said_states(connection, self._state, count)
         self._state = found[-1][:2] if len(found) == count else ("", "")
         heads: dict[str, list[Head]] = {}
@@ -134,7 +134,7 @@ class Teller:
         return [one for topic, some in heads.items() for one in self._said(some, topic)]
 
     async def _is_busy(self) -> bool:
-        async with self.database.pool.acquire() as connection:
+        async with self.database.connection() as connection:
             return (await outbox.depth(connection)).unsent > _MOST_UNSENT
 
     async def _range(self, low: str, high: str | None, shards: Collection[int]) -> list[Message]:
@@ -146,7 +146,7 @@ class Teller:
             if low <= subject and (high is None or subject < high)
         }
         moving = {number for number in moving if rules.shard_of_bucket(number) in shards}
-        async with self.database.pool.acquire() as connection:
+        async with self.database.connection() as connection:
             recorded = await journal.instant(connection)
             tallies = await said.said_tallies(connection, low, high, sorted(shards), rules.BUCKETS)
             heads = await said.said_heads(connection, low, high, sorted(moving), rules.BUCKETS) if moving else []
@@ -185,7 +185,8 @@ class Teller:
             await self._publish(asked.lacking, now)
         if asked.states and asked.topic:
             await self._publish_states(asked.topic, asked.states, now)
-        return await self._heads_of(asked.places, now)
+        never = await self._look_for_never_said(asked)
+        return [*never, *await self._heads_of(asked.places, now)]
 
     async def _heads_of(self, places: Collection[Place], now: float) -> list[Message]:
         """Said to all hearers: who asks for the same a moment later has his answer already."""
@@ -196,12 +197,12 @@ class Teller:
                 ranges.setdefault((place.low, place.high), []).append(place.number)
         told: list[Message] = []
         for (low, high), numbers in ranges.items():
-            async with self.database.pool.acquire() as connection:
+            async with self.database.connection() as connection:
                 told += self._said(await said.said_heads(connection, low, high, numbers, rules.BUCKETS))
         return told
 
     async def _look_for_ahead(self, asked: Asked) -> None:
-        async with self.database.pool.acquire() as connection:
+        async with self.database.connection() as connection:
             found = await said.ahead(connection, asked.heard)
         new = [subject for subject, _, _ in found if subject not in self._ahead]
         for subject, _ in asked.heard:
@@ -211,6 +212,15 @@ class Teller:
         if new:
             # Nothing is guessed: which of the two is right, the restored store or the hearer, is for people to say.
             log.critical("hearer_ahead", extra={"hearer": asked.hearer.value, "streams": len(new)})
+
+    async def _look_for_never_said(self, asked: Asked) -> list[NeverSaid]:
+        """Of what is parked or dead at a hearer, that which was never said here: nothing can heal that difference."""
+        held = [head for head in asked.held if shard_of(head[0]) in self.relay.held]
+        if not held or asked.at is None:
+            return []
+        async with self.database.connection() as connection:
+            found = [(subject, height) for subject, _, height in await said.ahead(connection, held)]
+        return [NeverSaid(self.service, asked.hearer, tuple(some), asked.at) for some in rules.in_steps(found, _HEADS)]
 
     async def _publish(self, lacks: Collection[Lack], now: float) -> None:
         """What several hearers lack is published once; while much is unsent, they ask again later."""

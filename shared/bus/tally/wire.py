@@ -1,4 +1,4 @@
-"""What passes on the topic of control: CloudEvents 1.0 in binary mode around one of three messages, as JSON.
+"""What passes on the topic of control: CloudEvents 1.0 in binary mode around one of four messages, as JSON.
 
 They are about events and are none themselves: nobody keeps them, losing one costs a round, and no hearer's versions
 depend on them. A release that does not know a field passes it over; one that cannot read a message leaves it.
@@ -83,7 +83,9 @@ class Asked(Struct, frozen=True, tag=True):
     """A hearer's question to a speaker: say the heads of ``places``, tally ``shards`` soon, publish ``lacking`` again.
 
     ``heard`` is how far the hearer is in the places that it asks for: the speaker sees whether anybody is ahead of it.
-    ``states`` are keys of the compacted ``topic`` whose latest states are to be published again.
+    ``states`` are keys of the compacted ``topic`` whose latest states are to be published again. ``held``: at the
+    instant ``at`` by the hearer's database these versions were parked or dead there, beyond what was heard; were they
+    ever said?
     """
 
     hearer: Service
@@ -94,16 +96,30 @@ class Asked(Struct, frozen=True, tag=True):
     shards: tuple[int, ...] = ()
     topic: str | None = None
     states: tuple[str, ...] = ()
+    held: tuple[Head, ...] = ()
+    at: datetime | None = None
 
 
-Message: TypeAlias = Said | Tallied | Asked
+class NeverSaid(Struct, frozen=True, tag=True):
+    """A speaker's answer to one hearer: of these subjects no more than this was ever said.
+
+    ``at`` is the question's: whatever was beyond that at the hearer then, this speaker did not say.
+    """
+
+    source: Service
+    hearer: Service
+    heads: tuple[Head, ...]
+    at: datetime
+
+
+Message: TypeAlias = Said | Tallied | Asked | NeverSaid
 
 _write: Final = msgspec.json.Encoder().encode
-_read: Final = msgspec.json.Decoder(Said | Tallied | Asked).decode
+_read: Final = msgspec.json.Decoder(Said | Tallied | Asked | NeverSaid).decode
 
 
 class UnreadableError(ValueError):
-    """A record on the topic of control that is none of the three."""
+    """A record on the topic of control that is none of the four."""
 
 
 def record_of(message: Message, said: datetime) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
@@ -143,9 +159,12 @@ def _is_sound(message: Message) -> bool:
             and _is_text(message.low)
             and _is_text(message.high or "")
         )
+    if isinstance(message, NeverSaid):
+        return all(_is_head(one) for one in message.heads) and _is_instant(message.at)
     return (
         all(_is_text(one.low) and _is_text(one.high or "") and one.number >= 0 for one in message.places)
-        and all(_is_head(one) for one in message.heard)
+        and all(_is_head(one) for one in (*message.heard, *message.held))
+        and _is_instant(message.at)
         and _is_text(message.topic or "")
         and all(_is_head((one, 0)) for one in message.states)
         and all(_is_head((one.subject, one.first)) and _is_head((one.subject, one.last)) for one in message.lacking)
@@ -154,6 +173,10 @@ def _is_sound(message: Message) -> bool:
 
 def _is_head(head: Head) -> bool:
     return bool(head[0]) and _is_text(head[0]) and 0 <= head[1] < 2**31
+
+
+def _is_instant(at: datetime | None) -> bool:
+    return at is None or at.tzinfo is not None
 
 
 def _is_text(text: str) -> bool:

@@ -48,9 +48,7 @@ def _it_was_compared(evidence: Evidence, finding: Finding) -> None:
         finding.exercised += figures["compared"]
         if not figures["compared"]:
             finding.broken.append(f"{service} has compared nothing")
-        # Where records were forged, buckets of subjects that nobody speaks of may never agree (docs/faults.md).
-        unhealed = figures["unhealed"] if not evidence.tally.forged else 0
-        if figures["lacking"] or unhealed:
+        if figures["lacking"] or figures["unhealed"]:
             finding.broken.append(f"{service} lacks {figures['lacking']} streams, {figures['unhealed']} for good")
 
 

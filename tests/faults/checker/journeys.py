@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from tests.faults.checker import Evidence, Finding, Invariant
 from tests.faults.checker.evidence import Said
+
+_WRONG_FOR: Final = timedelta(days=1)
+"""A clock that was stepped is set right long before."""
 
 _DEADLINES: Final = {"DeadlineNear", "DeadlineReached", "DeadlinePassed"}
 
@@ -71,8 +75,14 @@ def _answered_by_its_cause(evidence: Evidence, finding: Finding) -> None:
     for one in said.values():
         if one.cause is not None:
             cause = said.get((one.cause[0], one.subject, one.cause[1]))
-            so = cause is not None and cause.recorded <= one.recorded
+            so = cause is not None and _is_after(one, cause, evidence.tally.stepped)
             finding.holds(so, f"{one.type} of {one.subject} was said before its cause, or without one")
+
+
+def _is_after(effect: Said, cause: Said, stepped: timedelta | None) -> bool:
+    """By the instants of their recording. A cause of the time when the clock was wrong lies ahead by as much."""
+    ahead = cause.recorded - effect.recorded
+    return ahead <= timedelta(0) or (stepped is not None and stepped - _WRONG_FOR < ahead <= stepped)
 
 
 INVARIANTS: Final = (

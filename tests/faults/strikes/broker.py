@@ -44,7 +44,7 @@ async def outage(ground: Ground, seconds: int) -> None:
         began = time.monotonic()
         await ground.river.servers.start("kafka")
     ground.tally.done["seconds without a broker"] += seconds
-    await ground.quiet_outboxes()
+    await ground.waits.carried()
     ground.tally.took("outboxes empty after the broker was back", time.monotonic() - began)
 
 

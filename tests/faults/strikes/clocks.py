@@ -56,7 +56,7 @@ async def turn(ground: Ground, seconds: int) -> None:
         ground.tally.done[f"lived through: {what}"] += 1
     ground.tally.done["turns of time"] += len(_TURNS)
     ground.hurry(so=True)
-    await asyncio.sleep(5)
+    await until(lambda: any(load.clocks_set for load in ground.loads), "time passes fast for somebody", seconds=120)
 
 
 async def step(ground: Ground, times: int) -> None:
@@ -69,6 +69,7 @@ async def step(ground: Ground, times: int) -> None:
         await until(lambda: _has_said_all(ground), "routing has said what is due", seconds=60)
         before = await _deadlines_said(ground)
         clock.step(_STEP)
+        ground.tally.stepped = _STEP
         ground.tally.done["mail cut off"] += 1  # sessions and claims are suddenly 400 days old
         try:
             await until(lambda: _is_alarmed(ground), "routing has noticed the step", seconds=30)

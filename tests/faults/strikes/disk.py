@@ -10,6 +10,7 @@ from typing import Final
 
 import httpx
 
+from tests.faults.disks import Disk
 from tests.faults.ground import Ground
 from tests.faults.history import Outcome
 from tests.faults.load import Doors, submission
@@ -18,6 +19,7 @@ from tests.faults.strikes import Strike
 from tests.processes import until
 
 _FULL_FOR: Final = 15.0
+_LONGEST_UNTIL_REFUSED: Final = 120.0
 _PROBE_EVERY: Final = 0.5
 _LEFT_FOR_PAGES: Final = 96 * 1024
 """Bytes. With none at all PostgreSQL dies at the next byte of its log; with these, pages of tables find no room."""
@@ -27,12 +29,9 @@ async def fill_database(ground: Ground, times: int) -> None:
     """No room for PostgreSQL's data and log. AssertionError when intake answers neither 2xx nor a problem with 503."""
     disk = ground.disks["postgres"]
     for turn in range(times):
-        disk.fill(leave=_LEFT_FOR_PAGES if turn % 2 else 0)
         ground.tally.done["postgres ended"] += 1  # it may be, and with it what was in flight
-        try:
-            answers = await _asked_meanwhile(ground)
-        finally:
-            disk.empty()
+        leave = _LEFT_FOR_PAGES if turn % 2 else 0
+        answers = await _answers_while_full(ground, disk, leave=leave, longest=_LONGEST_UNTIL_REFUSED)
         refused = Counter({what: count for what, count in answers.items() if what != "accepted"})
         assert set(refused) <= {"503 application/problem+json", "no answer"}, f"with a full disk intake said {refused}"
         assert refused["503 application/problem+json"], f"the disk was full, and intake never said so: {answers}"
@@ -45,11 +44,7 @@ async def fill_broker(ground: Ground, times: int) -> None:
     """No room for Kafka's log. AssertionError when intake does not take dossiers in meanwhile."""
     disk = ground.disks["kafka"]
     for _ in range(times):
-        disk.fill()
-        try:
-            answers = await _asked_meanwhile(ground)
-        finally:
-            disk.empty()
+        answers = await _answers_while_full(ground, disk)
         assert set(answers) == {"accepted"}, f"without room for Kafka's log intake said {answers}"
         ground.tally.done["accepted while Kafka's disk was full"] += answers["accepted"]
         ground.tally.done["Kafka's disk full"] += 1
@@ -60,11 +55,7 @@ async def fill_telemetry(ground: Ground, times: int) -> None:
     """No room for what is traced and measured: nobody notices. AssertionError when the receiver does not go on."""
     disk, url = ground.disks["telemetry"], ground.river.layout.url("receiver")
     for _ in range(times):
-        disk.fill()
-        try:
-            answers = await _asked_meanwhile(ground)
-        finally:
-            disk.empty()
+        answers = await _answers_while_full(ground, disk)
         assert set(answers) == {"accepted"}, f"without room for telemetry intake said {answers}"
         assert ground.river.running["receiver"].is_alive(), "the receiver ended because its disk was full"
         await until(lambda: _is_ready(url), "the receiver is ready when there is room", seconds=60)
@@ -79,13 +70,17 @@ async def _is_ready(url: str) -> bool:
             return False
 
 
-async def _asked_meanwhile(ground: Ground) -> Counter[str]:
-    """Hand dossiers in while a disk is full; what intake said to each."""
+async def _answers_while_full(ground: Ground, disk: Disk, *, leave: int = 0, longest: float = 0.0) -> Counter[str]:
+    """Fill a disk but for so many bytes, hand dossiers in meanwhile, empty it; what intake said to each.
+
+    ``longest``: where intake is to refuse, it is asked so many seconds until it does; what was left has to be used up.
+    """
     doors, chance = Doors(ground.river, ground.history), Random(ground.chance.getrandbits(64))
     answers: Counter[str] = Counter()
-    ends = time.monotonic() + _FULL_FOR
+    disk.fill(leave=leave)
+    began = time.monotonic()
     try:
-        while time.monotonic() < ends:
+        while (lasted := time.monotonic() - began) < _FULL_FOR or (lasted < longest and set(answers) == {"accepted"}):
             told = await doors.once(submission(chance))
             if told.outcome is Outcome.OK:
                 answers["accepted"] += 1
@@ -93,6 +88,7 @@ async def _asked_meanwhile(ground: Ground) -> Counter[str]:
                 answers["no answer" if told.status is None else f"{told.status} {told.media_type}"] += 1
             await asyncio.sleep(_PROBE_EVERY)
     finally:
+        disk.empty()
         await doors.client.aclose()
     return answers
 
@@ -106,7 +102,7 @@ async def _goes_on(ground: Ground, kind: str) -> None:
         if not running.is_alive():
             ground.ended(service)
             await ground.started(service, f"{service} ready after it ended by itself")
-    await ground.quiet_outboxes()
+    await ground.waits.carried()
     ground.tally.took(f"carried after {kind} had room again", time.monotonic() - began)
 
 

@@ -45,7 +45,7 @@ async def wipe(ground: Ground, times: int) -> None:
         sources = [source for source, all_of_them in HEARERS.items() if set(hearers) <= set(all_of_them)]
         lost = [TOPIC_OF[Service(source)] for source in sources] + [CONTACT] * ("notification" in hearers)
         await ways[turn % len(ways)](ground, hearers, lost)
-        await ground.healed()
+        await ground.waits.healed()
 
 
 async def _records_deleted(ground: Ground, hearers: Sequence[str], lost: Sequence[Topic]) -> None:
@@ -89,7 +89,7 @@ async def lose_the_last(ground: Ground, times: int) -> None:
     try:
         for _ in range(times):
             await _lose_one(ground, doors)
-            await ground.healed()
+            await ground.waits.healed()
     finally:
         await doors.client.aclose()
 
@@ -102,8 +102,8 @@ async def _lose_one(ground: Ground, doors: Doors) -> None:
     hearer = ground.chance.choice(("reporting", "notification"))
 
     async def is_begun() -> bool:
-        begun = (await ground.sent_by("routing")).get(dossier, 0)
-        heard = [(await ground.heard_by(each, "routing")).get(dossier, 0) for each in HEARERS["routing"]]
+        begun = (await ground.versions.sent_by("routing")).get(dossier, 0)
+        heard = [(await ground.versions.heard_by(each, "routing")).get(dossier, 0) for each in HEARERS["routing"]]
         return begun > 0 and all(version == begun for version in heard)
 
     await until(is_begun, f"{dossier} is begun everywhere", seconds=120)
@@ -117,13 +117,13 @@ async def _lose_one(ground: Ground, doors: Doors) -> None:
 
     async def is_heard_by_all_others() -> bool:
         others = [each for each in HEARERS["routing"] if each != hearer]
-        return all([(await ground.heard_by(each, "routing")).get(dossier, 0) == last for each in others])
+        return all([(await ground.versions.heard_by(each, "routing")).get(dossier, 0) == last for each in others])
 
     await until(is_heard_by_all_others, f"version {last} of {dossier} is heard", seconds=120)
     topic = TOPIC_OF[Service.ROUTING]
     async with _forgotten(ground, [topic]):
         await cut(ground.river.servers.kafka, [topic], lambda number: number == shard_of(dossier))
-    assert (await ground.heard_by(hearer, "routing"))[dossier] == last - 1
+    assert (await ground.versions.heard_by(hearer, "routing"))[dossier] == last - 1
     ground.tally.last_lost.append(("routing", dossier, last))
     ground.tally.done["last event lost"] += 1
     await ground.started(hearer, f"{hearer} ready after SIGTERM")
@@ -145,7 +145,7 @@ async def lose_control(ground: Ground, times: int) -> None:
             await until(partial(_is_another, client, before), f"{CONTROL.name} is there again", seconds=180)
             ground.tally.took("bus.control there again", time.monotonic() - began)
             await _records_deleted(ground, ("reporting",), [TOPIC_OF[Service.INTAKE]])
-            await ground.healed()
+            await ground.waits.healed()
     finally:
         await client.close()
         await admin.close()
@@ -174,7 +174,7 @@ async def _lagging(ground: Ground, hearers: Sequence[str], topics_: Sequence[Top
     sources = [source.value for source, topic in TOPIC_OF.items() if topic in topics_]
 
     async def is_behind() -> bool:
-        missing = await ground.missing()
+        missing = await ground.versions.missing()
         return all(sum(missing.get((source, hearer), 0) for source in sources) >= _LOST for hearer in hearers)
 
     await until(is_behind, f"{', '.join(hearers)} lag", seconds=180)
@@ -193,16 +193,18 @@ async def _forgotten(ground: Ground, lost: Sequence[Topic]) -> AsyncIterator[Non
     Of a compacted topic only the latest states are sent; any of them may have been lost.
     """
     sources = {source.value: topic for source, topic in TOPIC_OF.items() if topic in lost}
-    before = {source: [await ground.heard_by(hearer, source) for hearer in HEARERS[source]] for source in sources}
+    before = {
+        source: [await ground.versions.heard_by(hearer, source) for hearer in HEARERS[source]] for source in sources
+    }
     yield
     for source, topic in sources.items():
         declared = ground.tally.lost.setdefault(topic.name, {})
-        for subject, said in (await ground.said_by(source)).items():
+        for subject, said in (await ground.versions.said_by(source)).items():
             heard = min(each.get(subject, 0) for each in before[source])
             declared.setdefault(subject, set()).update(range(heard + 1, said + 1))
     if CONTACT in lost:
         declared = ground.tally.lost.setdefault(CONTACT.name, {})
-        for subject, version in (await ground.contacts_said()).items():
+        for subject, version in (await ground.versions.contacts_said()).items():
             declared.setdefault(subject, set()).update(range(1, version + 1))
     ground.tally.done["topic lost"] += 1
 

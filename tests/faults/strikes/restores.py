@@ -31,7 +31,7 @@ async def restore_a_hearer(ground: Ground, times: int) -> None:
     """Reporting's database is replaced by a copy; what it had heard since counts as lost, and has to come back."""
     for _ in range(times):
         # Before the copy is taken: what is heard as soon as the service is back, it lacks already.
-        before = {source: await ground.heard_by("reporting", source) for source in HEARERS}
+        before = {source: await ground.versions.heard_by("reporting", source) for source in HEARERS}
         await _copy(ground, "reporting")
         await _goes_on(ground, "reporting")
         await ground.river.running["reporting"].stop()
@@ -39,12 +39,12 @@ async def restore_a_hearer(ground: Ground, times: int) -> None:
         await _swap(ground, "reporting")
         for source in HEARERS:
             declared = ground.tally.lost.setdefault(TOPIC_OF[Service(source)].name, {})
-            for subject, said in (await ground.said_by(source)).items():
+            for subject, said in (await ground.versions.said_by(source)).items():
                 declared.setdefault(subject, set()).update(range(before[source].get(subject, 0) + 1, said + 1))
         ground.tally.done["topic lost"] += 1  # to it, whatever it was
         ground.tally.done["reporting restored from an older copy"] += 1
         await ground.started("reporting", "reporting ready after a restore")
-        await ground.healed()
+        await ground.waits.healed()
 
 
 async def _restore_a_speaker(service: str, ground: Ground, times: int) -> None:

@@ -1,0 +1,13 @@
+"""The ground on which faults strike: a river under load, and the tally of what was done to it.
+
+`standing` is the ground and what can be done to its processes, `prepared` makes a fresh one, `waits` waits for it,
+`versions` reads how far its services are, and `tally` remembers what was done.
+"""
+
+from tests.faults.ground.prepared import ground
+from tests.faults.ground.standing import Ground
+from tests.faults.ground.tally import Tally, Undone, described
+from tests.faults.ground.versions import HEARERS
+from tests.faults.ground.waits import while_it_moves
+
+__all__ = ["HEARERS", "Ground", "Tally", "Undone", "described", "ground", "while_it_moves"]

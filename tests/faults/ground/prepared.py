@@ -1,0 +1,106 @@
+"""A fresh river to strike at: seeded, with witnesses in its stores and an empty history."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from deploy.launcher.layout import REPOSITORY, SERVICES, Layout
+from tests.faults.ground.standing import Ground
+from tests.faults.history import History
+from tests.faults.needs import Needs, disks_of, put_under_a_clock, with_a_receiver
+from tests.flow.river import River, flowing
+
+KEPT: Final = REPOSITORY / "var" / "faults" / "history"
+"""Where histories lie; that of a run that failed is kept under its seed."""
+
+_SMTP_TIMEOUT: Final = "4"
+"""Seconds. A killed sender's claim runs out after half as much again; nobody wants to wait half a minute for that."""
+
+_WITNESS: Final = """
+CREATE TABLE ever_parked (subject text, source text, version int, reason text, waits_for text);
+CREATE FUNCTION remember_parked() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO ever_parked VALUES (new.subject, new.source, new.version, new.reason, new.waits_for);
+    RETURN new;
+END $$;
+CREATE TRIGGER remember_parked AFTER INSERT ON parked FOR EACH ROW EXECUTE FUNCTION remember_parked();
+CREATE TABLE ever_pointed (topic text, subject text, version int);
+CREATE FUNCTION remember_pointed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO ever_pointed VALUES (new.topic, new.aggregateid, new.version);
+    RETURN new;
+END $$;
+CREATE TRIGGER remember_pointed AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION remember_pointed();
+"""
+"""What was parked is deleted when it is heard: without a witness, parking would hide a relay's faults. Pointers are
+deleted when they are sent: without one, nobody could tell what was published again."""
+
+_TALLIED: Final = {"TALLY_SECONDS": "1", "TALLY_ROTATION_SECONDS": "10"}
+"""A lost last event is to be found while somebody watches."""
+
+_SERVER_READY_WITHIN: Final = 300.0
+"""Seconds. One broker of three that was killed catches up among all that goes on, on a machine that is busy."""
+
+_NOTHING_MORE: Final = Needs()
+
+
+@asynccontextmanager
+async def ground(
+    layout: Layout, seed: int, *, name: str = "history", needs: Needs = _NOTHING_MORE
+) -> AsyncIterator[Ground]:
+    """A fresh river, seeded with calendar, units and procedures, witnesses in its stores, and an empty history.
+
+    ``needs``: what the strikes that it is for need besides.
+    """
+    history = History(KEPT / f"{name}-{seed}.jsonl")
+    history.open()
+    try:
+        _put_aside(layout.var / "log")
+        with disks_of(layout, needs) as disks:
+            async with _prepared(needs.laid_out(layout), seed, history, needs) as ours:
+                ours.disks = disks
+                yield ours
+                if not ours.failed:
+                    history.path.unlink()
+    finally:
+        history.close()
+
+
+def _put_aside(logs: Path) -> None:
+    """What an earlier run wrote is kept beside; the checker reads what this one does."""
+    before = logs.with_name("log.before")
+    shutil.rmtree(before, ignore_errors=True)
+    if logs.exists():
+        logs.rename(before)
+    logs.mkdir(parents=True)
+
+
+@asynccontextmanager
+async def _prepared(layout: Layout, seed: int, history: History, needs: Needs) -> AsyncIterator[Ground]:
+    async with flowing(layout) as river:
+        for name, server in river.servers.programs.items():
+            river.servers.programs[name] = replace(server, patience=_SERVER_READY_WITHIN)
+        for service in SERVICES:
+            whole = river.programs[service]
+            more = {"SMTP_TIMEOUT": _SMTP_TIMEOUT} if service == "notification" else {}
+            river.programs[service] = replace(whole, environment={**whole.environment, **_TALLIED, **more})
+            await river.running[service].stop()
+        await asyncio.gather(*(river.start(service) for service in SERVICES))
+        clock = None if needs.clock is None else await put_under_a_clock(river, needs.clock)
+        await _witnessed(river)
+        async with with_a_receiver(river, needs):
+            await river.seed()
+            yield Ground(river, history, Random(seed), seed, clock=clock)
+
+
+async def _witnessed(river: River) -> None:
+    for service in SERVICES:
+        async with river.store(service) as store:
+            await store.execute(_WITNESS)

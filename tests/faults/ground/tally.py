@@ -1,0 +1,62 @@
+"""What was done to a river, by its name, and how long it took to be over it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """An entry of a journal that a restore took back. ``is_first``: it was not said because of another."""
+
+    subject: str
+    version: int
+    type: str
+    actor: str | None
+    is_first: bool
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was done, by its name, and how long it took to be over it (evidence, never asserted)."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    recovered: dict[str, list[float]] = field(default_factory=dict)
+    forged: dict[tuple[str, int, int], str] = field(default_factory=dict)
+    """(topic, partition, offset) of records that nobody said, and what is wrong with each."""
+    lost: dict[str, dict[str, set[int]]] = field(default_factory=dict)
+    """By topic and subject the versions that some hearer may have lost: those alone may be published again."""
+    last_lost: list[tuple[str, str, int]] = field(default_factory=list)
+    """(source, subject, version) of last events that were lost while all before them were heard."""
+    stepped: timedelta | None = None
+    """By how much the clock was wrong for a while: what was recorded then lies so far ahead of what came after."""
+    undone: dict[str, dict[str, Undone]] = field(default_factory=dict)
+    """By speaker and id what its journal lost when it was restored from an older copy."""
+
+    def took(self, what: str, seconds: float) -> None:
+        """One more time to recovery."""
+        self.recovered.setdefault(what, []).append(seconds)
+
+    @property
+    def mails_cut_off(self) -> int:
+        """How often mails in flight may have been cut off from whoever was to write down that they went out."""
+        return sum(
+            self.done[what]
+            for what in ("notification ended", "notification suspended", "mail ended", "mail cut off", "postgres ended")
+        )
+
+
+def described(tally: Tally) -> dict[str, Any]:
+    """The tally as figures: counts, and of every recovery its median and its longest, in seconds."""
+    figures: dict[str, Any] = dict(sorted(tally.done.items()))
+    for what, seconds in sorted(tally.recovered.items()):
+        ordered = sorted(seconds)
+        figures[what] = {
+            "times": len(ordered),
+            "median_s": round(ordered[len(ordered) // 2], 2),
+            "longest_s": round(ordered[-1], 2),
+        }
+    return figures
