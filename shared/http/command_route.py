@@ -48,8 +48,8 @@ class Application(FastAPI):
     """A FastAPI application that carries its command routes out past everything that stands before other routes.
 
     What stands there (traces, the check of bodies, refusals as problems) is asked for by name here, in one function: a
-    row of layers that hand a request on, and the answer back, takes longer than receiving a dossier does. A browser goes
-    the ordinary way: there, a refusal is a page in its language.
+    row of layers that hand a request on, and the answer back, takes longer than receiving a dossier does. A browser
+    goes the ordinary way: there, a refusal is a page in its language.
 
     ``commands``: the command routes by method and path.
     """
