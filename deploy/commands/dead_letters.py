@@ -114,7 +114,7 @@ def _show(console: Console, service: Service, letter: dict[str, Any]) -> None:
         "came on": place,
         "from": letter["source"],
         "subject": letter["subject"],
-        "version": f"{letter['version']}, which its speaker never said" if letter["never_said"] else letter["version"],
+        "version": f"{letter['version']}, which its speaker never said" if letter.get("never_said") else letter["version"],
         "type": letter["type"],
         "reason": letter["reason"],
         "died": f"{letter['died']} ({age(float(letter['age_seconds']))} ago)",
