@@ -106,6 +106,12 @@ async def _asked(
         return await services.must(who, method, f"/{service.value}/operations/dead-letters/{rest}", body=body)
 
 
+def _version_of(letter: dict[str, Any]) -> str | None:
+    if letter["version"] is None:
+        return None
+    return f"{letter['version']}{', which its speaker never said' if letter.get('never_said') else ''}"
+
+
 def _show(console: Console, service: Service, letter: dict[str, Any]) -> None:
     facts = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     place = f"{letter['topic']}, partition {letter['partition']}, offset {letter['offset']}"
@@ -114,7 +120,7 @@ def _show(console: Console, service: Service, letter: dict[str, Any]) -> None:
         "came on": place,
         "from": letter["source"],
         "subject": letter["subject"],
-        "version": f"{letter['version']}, which its speaker never said" if letter["never_said"] else letter["version"],
+        "version": _version_of(letter),
         "type": letter["type"],
         "reason": letter["reason"],
         "died": f"{letter['died']} ({age(float(letter['age_seconds']))} ago)",
