@@ -60,13 +60,16 @@ def clock_at(path: Path) -> Clock:
     return Clock(path, library)
 
 
+def compiler() -> str | None:
+    """The name of a C compiler, where there is one."""
+    return next((each for each in _COMPILERS if shutil.which(each) is not None), None)
+
+
 def _compile(library: Path) -> None:
-    compiler = next((each for each in _COMPILERS if shutil.which(each) is not None), None)
-    assert compiler is not None, (
-        "setting clocks needs a C compiler: sudo apt-get install gcc libc6-dev (or your own way)"
-    )
+    found = compiler()
+    assert found is not None, "setting clocks needs a C compiler: sudo apt-get install gcc libc6-dev (or your own way)"
     draft = library.with_suffix(".draft")
-    command = [compiler, "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(draft), str(_SOURCE)]
+    command = [found, "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(draft), str(_SOURCE)]
     subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
     draft.replace(library)
 

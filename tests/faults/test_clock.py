@@ -12,7 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.faults.clock import Clock, clock_at
+import pytest
+
+from tests.faults.clock import Clock, clock_at, compiler
+
+pytestmark = pytest.mark.skipif(compiler() is None, reason="a clock is compiled, and there is no C compiler here")
 
 _TOLD = """
 import json, signal, sys, time
