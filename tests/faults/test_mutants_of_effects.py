@@ -142,7 +142,7 @@ async def test_a_counter_outside_the_transaction_leaves_a_hole_in_the_printed_nu
 ) -> None:
     """A reception loses its connection after it was numbered, and is tried again."""
     first = await intake.receives()
-    announce = journal.announce
+    begin = journal.begin
 
     async def loses_its_connection(*_: object) -> None:
         raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
@@ -151,10 +151,10 @@ async def test_a_counter_outside_the_transaction_leaves_a_hole_in_the_printed_nu
         if of_their_own:
             mutant = partial(_numbers_of_their_own, intake_store.take_numbers, numbers)
             monkeypatch.setattr(intake_store, "take_numbers", mutant)
-        monkeypatch.setattr(journal, "announce", loses_its_connection)
+        monkeypatch.setattr(journal, "begin", loses_its_connection)
         with pytest.raises(asyncpg.ConnectionDoesNotExistError):
             await intake.receives()
-        monkeypatch.setattr(journal, "announce", announce)
+        monkeypatch.setattr(journal, "begin", begin)
 
         again = await intake.receives()
 
