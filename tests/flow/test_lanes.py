@@ -21,9 +21,10 @@ from shared.bus.ear import Ear as Consumer
 from shared.bus.parked import DeadLetter, Done, Parked, dead_letters, parked_records, redrive, void
 from shared.envelope import Heard, Record, stored_headers
 from shared.events import SupplementReceived
+from shared.journal import shard_of
 from shared.outbox import Relay
 from shared.store import Database
-from shared.topics import INTAKE, Service
+from shared.topics import INTAKE, PARTITIONS, Service
 from tests.flow.rough import a_process, figure, is_committed, make_anew, publish, publish_spoiled, rough_servers
 from tests.layouts import ROUGH
 from tests.listening import Listener, emptied, listening, speak, told
@@ -132,6 +133,17 @@ def a_story(count: int = 3) -> Story:
     for _ in range(count - 1):
         story.say(SupplementReceived())
     return story
+
+
+def stories_everywhere(each: int) -> list[Story]:
+    """Stories of so many dossiers in every partition: one that nothing new comes to would have nothing to commit."""
+    of: dict[int, list[Story]] = {number: [] for number in range(PARTITIONS)}
+    while any(len(there) < each for there in of.values()):
+        story = a_story()
+        there = of[shard_of(story.subject)]
+        if len(there) < each:
+            there.append(story)
+    return [story for there in of.values() for story in there]
 
 
 def copies(stories: Iterable[Story]) -> list[Record]:
@@ -462,7 +474,7 @@ async def test_a_topic_made_anew_and_filled_beyond_the_position_is_heard_from_it
 ) -> None:
     """The hearer stands still while it happens; afterwards its positions lie within the new topic, and what it did not
     hear yet lies below them. The mutant does not ask for a topic's id, and skips it."""
-    old, new = [a_story(3) for _ in range(60)], [a_story(3) for _ in range(60)]
+    old, new = stories_everywhere(5), stories_everywhere(5)
     login = made.login["reporting"]
 
     async with a_process("ear", "reporting", login, servers.kafka, mutant=mutant) as hearer:
