@@ -317,6 +317,14 @@ def _a_gap_was_parked(one: Evidence) -> None:
     one.tables["intake"]["ever_parked"].append(row)
 
 
+def _something_was_parked_behind_nothing_that_waits(one: Evidence) -> None:
+    one.tables["intake"]["ever_parked"] += [_parked(3, "gap: one before it waits"), _parked(4, "unit:x", "unit:x")]
+
+
+def _parked(version: int, reason: str, waits_for: str | None = None) -> dict[str, Any]:
+    return {"subject": "s", "source": "routing", "version": version, "reason": reason, "waits_for": waits_for}
+
+
 def _a_letter_lies_dead(one: Evidence) -> None:
     row = {"topic": "t", "partition": 0, "offset": 0, "subject": "s", "reason": "error"}
     one.tables["routing"]["dead_letter"].append(row)
@@ -418,6 +426,19 @@ def test_a_river_in_which_all_is_well_breaks_nothing(evidence: Evidence) -> None
     assert broken.keys() == {"every step of a dossier's life was taken"}, broken
 
 
+def test_what_was_parked_behind_one_that_waits_for_its_cause_is_no_gap(evidence: Evidence) -> None:
+    """Where one batch had both, the second is said to be behind one that waits; where two had them, a version lacks."""
+    evidence.tables["intake"]["ever_parked"] += [
+        _parked(2, "unit:x is not known here", "unit:x"),
+        _parked(3, "gap: one before it waits"),
+        _parked(3, "gap: version 2 is missing"),
+    ]
+
+    found = examine(evidence).findings["nothing was ever parked for a gap within one source"]
+    assert found is not None
+    assert found.broken == []
+
+
 @pytest.mark.parametrize(
     ("goes_wrong", "says"),
     [
@@ -452,6 +473,10 @@ def test_a_river_in_which_all_is_well_breaks_nothing(evidence: Evidence) -> None
         (_a_relay_overtook_itself, "on a topic a version first comes after the one before it"),
         (_somebody_else_spoke, "no version was said twice (forks)"),
         (_a_gap_was_parked, "nothing was ever parked for a gap within one source"),
+        (
+            _something_was_parked_behind_nothing_that_waits,
+            "nothing was ever parked for a gap within one source",
+        ),
         (_a_letter_lies_dead, "nothing is unsent, parked or dead when all is quiet"),
         (_a_trace_is_torn, "what was said because of something is in its trace"),
         (_an_effect_has_no_cause, "what was said because of something was said after it"),
