@@ -53,21 +53,21 @@ class Seldom(logging.Filter):
     """What a library says again and again goes through once in half a minute, with how often it was said meanwhile.
 
     A broker that is away for ten minutes is no reason for a hundred lines a second from each service. What we say
-    ourselves is never held back: every line of ours is about something of its own. The count is the field ``left_out``
-    of the next line that goes through.
+    ourselves is never held back: every line of ours is about something of its own. Nor is a line with an exception,
+    which nobody could guess from the one before it. The count is the field ``left_out`` of the next that goes through.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic, every: float = 30.0) -> None:
         super().__init__()
         self._now = now
         self._every = every
-        self._told: dict[tuple[str, int, object], tuple[float, int]] = {}
+        self._told: dict[tuple[str, int, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line goes through: by its logger, its level and its text without what is filled in."""
-        if record.name.startswith(_OURS):
+        if record.name.startswith(_OURS) or record.exc_info:
             return True
-        what, now = (record.name, record.levelno, record.msg), self._now()
+        what, now = (record.name, record.levelno, str(record.msg)), self._now()
         since, left_out = self._told.get(what, (None, 0))
         if since is not None and now - since < self._every:
             self._told[what] = since, left_out + 1

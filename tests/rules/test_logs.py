@@ -59,3 +59,13 @@ def test_texts_that_are_never_the_same_are_not_kept_for_ever() -> None:
 
     assert all(seldom.filter(_line("chatty", f"text {number}")) for number in range(5_000))
     assert len(seldom._told) <= 1_000
+
+
+def test_every_exception_goes_through_and_any_message_may_be_one() -> None:
+    seldom = Seldom(_Clock())
+    failed = _line("uvicorn.error", "Exception in ASGI application")
+    failed.exc_info = (ValueError, ValueError("one"), None)
+
+    assert all(seldom.filter(failed) for _ in range(3))
+    unhashable = logging.LogRecord("aiokafka", logging.ERROR, "", 0, {"of": "no use as a key"}, None, None)
+    assert [seldom.filter(unhashable) for _ in range(2)] == [True, False]
