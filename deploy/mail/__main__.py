@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 
 from deploy.mail.folder import Folder, FolderInUseError
@@ -38,7 +39,7 @@ def main() -> int:
             _listening(settings.mail_host, settings.mail_smtp_port) as smtp,
             _listening(settings.mail_host, settings.mail_web_port) as web,
         ):
-            asyncio.run(_serve(settings, folder, index, smtp, web))
+            uvloop.run(_serve(settings, folder, index, smtp, web))
     except FolderInUseError:
         log.critical("mail_folder_in_use", extra={"folder": str(settings.mail_folder)})
         return 1

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from deploy.mail.folder import Folder
+from deploy.mail.folder import Folder, MessageId
 from deploy.mail.index import Index
 from deploy.mail.letters import summary_of, with_envelope
 
@@ -71,14 +71,20 @@ class Taking:
             arrived=arrived,
         )
         try:
-            if await asyncio.to_thread(self._folder.free_bytes) < self._keep_free_bytes + len(data):
-                log.warning("mail_refused", extra={"reason": "disk_full"})
-                return _FULL
-            name = await asyncio.to_thread(self._folder.keep, data, arrived)
+            name = await asyncio.to_thread(self._kept, data, arrived)
         except OSError as error:
             reason = errno.errorcode.get(error.errno or 0, "unknown")
             log.warning("mail_refused", extra={"reason": reason})
             return _FULL if error.errno in _NO_ROOM else _FAILED
+        if name is None:
+            log.warning("mail_refused", extra={"reason": "disk_full"})
+            return _FULL
         self._index.add(summary_of(name, data, len(data)))
         log.info("mail_taken", extra={"mail": name, "bytes": len(data), "recipients": len(envelope.rcpt_tos)})
         return _TAKEN
+
+    def _kept(self, data: bytes, arrived: datetime) -> MessageId | None:
+        """None: there is no room. Waits for the disk."""
+        if self._folder.free_bytes() < self._keep_free_bytes + len(data):
+            return None
+        return self._folder.keep(data, arrived)

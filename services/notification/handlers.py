@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from typing import Final
 
 from msgspec.structs import replace
@@ -18,17 +18,18 @@ from services.notification.values import (
     Accepted,
     Attempted,
     Claimed,
+    Close,
     Contact,
     Dossier,
-    GiveBack,
-    GiveUp,
+    Ended,
     Known,
     Named,
     Outcome,
     Postponed,
+    PutOff,
     Refused,
-    Sent,
-    TryAgain,
+    Ruling,
+    Standing,
     Unknown,
     Unsendable,
 )
@@ -206,41 +207,74 @@ def address_of(keyring: Keyring, claimed: Claimed) -> str | Unsendable:
 
 
 async def record_outcomes(database: Database, attempts: Sequence[Attempted]) -> None:
-    """Write down what came of attempts, and announce the notices' ends in the same transaction.
-
-    An attempt whose lease ran out meanwhile may still come back: if it was accepted, the notice was sent; anything else
-    of it is left to the attempt that took its place.
-    """
+    """Write down what came of attempts, and announce the notices' ends in the same transaction."""
+    said: list[tuple[Attempted, NoticeSent | NoticeFailed | None]] = []
     async with database.transaction() as tx:
         locked = await journal.lock(tx, [one.claimed.dossier for one in attempts])
-        said = [await _record(tx, one.claimed, one.outcome) for one in attempts]
+        for each_once in _each_notice_once(attempts):
+            said += await _record(tx, each_once)
         now = await journal.instant(tx)
         sayings = [
             Saying(
                 one.claimed.dossier,
-                saying,
+                event,
                 now,
                 because=Cause(Service(one.claimed.source), one.claimed.version),
                 traceparent=one.traceparent,
             )
-            for one, saying in zip(attempts, said, strict=True)
-            if saying is not None
+            for one, event in said
+            if event is not None
         ]
         in_order = [journal.in_order(locked, saying) for saying in sayings]
         await journal.announce(tx, Service.NOTIFICATION, locked, in_order)
-    for one, event in zip(attempts, said, strict=True):
+    for one, event in said:
         _log(one.claimed, one.outcome, event)
 
 
-async def _record(tx: Transaction, claimed: Claimed, outcome: Outcome) -> NoticeSent | NoticeFailed | None:
-    """One of them, under its dossier's lock; what is to be said of it."""
-    verdict = sending.judge(outcome, claimed.attempt)
-    standing = await store.notice_standing(tx, claimed.id, claimed.attempt)
-    await _end_attempt(tx, claimed, outcome)
-    is_open = standing.state in {"waiting", "sending"}
-    is_ours = standing.state == "sending" and standing.attempts == claimed.attempt
-    if isinstance(verdict, Sent) and is_open:
-        await store.close_notice(tx, claimed.id, "sent", None)
+def _each_notice_once(attempts: Sequence[Attempted]) -> list[list[Attempted]]:
+    """One after the other, where an attempt comes back together with the one that took its place."""
+    lists: list[list[Attempted]] = []
+    seen: Counter[str] = Counter()
+    for one in attempts:
+        place = seen[one.claimed.id]
+        seen[one.claimed.id] += 1
+        if place == len(lists):
+            lists.append([])
+        lists[place].append(one)
+    return lists
+
+
+async def _record(
+    tx: Transaction, attempts: Sequence[Attempted]
+) -> list[tuple[Attempted, NoticeSent | NoticeFailed | None]]:
+    """Attempts of different notices, under their dossiers' locks; what is to be said of each."""
+    standings = await store.notice_standings(tx, {one.claimed.id: one.claimed.attempt for one in attempts})
+    ended = [_ended(one) for one in attempts]
+    await store.end_attempts(tx, [one for one in ended if isinstance(one, Ended)])
+    await store.drop_attempts(tx, [one for one in ended if not isinstance(one, Ended)])
+    rulings = {
+        one.claimed.id: sending.rule(one.outcome, one.claimed.attempt, standings[one.claimed.id]) for one in attempts
+    }
+    await store.close_notices(tx, {notice: one for notice, one in rulings.items() if isinstance(one, Close)})
+    await store.postpone_notices(tx, {notice: one for notice, one in rulings.items() if isinstance(one, PutOff)})
+    return [(one, _event(one.claimed, standings[one.claimed.id], rulings[one.claimed.id])) for one in attempts]
+
+
+def _ended(one: Attempted) -> Ended | tuple[str, int]:
+    """How the attempt ends; of one that was none, the notice and its number: nothing left the house."""
+    outcome, notice, number = one.outcome, one.claimed.id, one.claimed.attempt
+    name = sending.outcome_name(outcome)
+    if name is None:
+        return notice, number
+    code = outcome.code if isinstance(outcome, Accepted | Refused | Postponed) else None
+    reason = outcome.reason if isinstance(outcome, Unknown | Unsendable) else None
+    return Ended(notice, number, name, code, reason)
+
+
+def _event(claimed: Claimed, standing: Standing, ruling: Ruling) -> NoticeSent | NoticeFailed | None:
+    if not isinstance(ruling, Close):
+        return None
+    if ruling.reason is None:
         return NoticeSent(
             notice=claimed.id,
             template=claimed.template.value,
@@ -248,30 +282,13 @@ async def _record(tx: Transaction, claimed: Claimed, outcome: Outcome) -> Notice
             attempts=standing.attempts,
             maybe_repeated=standing.maybe_repeated,
         )
-    if isinstance(verdict, GiveUp) and is_ours:
-        await store.close_notice(tx, claimed.id, "failed", verdict.reason)
-        return NoticeFailed(
-            notice=claimed.id,
-            template=claimed.template.value,
-            channel=EMAIL,
-            attempts=standing.attempts,
-            reason=verdict.reason,
-        )
-    if isinstance(verdict, TryAgain) and is_ours:
-        await store.postpone_notice(tx, claimed.id, verdict.after, standing.attempts)
-    elif isinstance(verdict, GiveBack) and is_ours:
-        await store.postpone_notice(tx, claimed.id, timedelta(0), standing.attempts - 1)
-    return None
-
-
-async def _end_attempt(tx: Transaction, claimed: Claimed, outcome: Outcome) -> None:
-    name = sending.outcome_name(outcome)
-    if name is None:
-        await store.drop_attempt(tx, claimed.id, claimed.attempt)
-        return
-    code = outcome.code if isinstance(outcome, Accepted | Refused | Postponed) else None
-    reason = outcome.reason if isinstance(outcome, Unknown | Unsendable) else None
-    await store.end_attempt(tx, claimed.id, claimed.attempt, name, code, reason)
+    return NoticeFailed(
+        notice=claimed.id,
+        template=claimed.template.value,
+        channel=EMAIL,
+        attempts=standing.attempts,
+        reason=ruling.reason,
+    )
 
 
 def _log(claimed: Claimed, outcome: Outcome, said: NoticeSent | NoticeFailed | None) -> None:

@@ -21,9 +21,6 @@ from shared.store import Database, Together, is_transient
 
 log = logging.getLogger(__name__)
 
-AT_ONCE: Final = 8
-"""Letters under way at the same time, each on a connection of its own."""
-
 _SHORTEST_WAIT: Final = 0.05
 _LONGEST_WAIT: Final = 0.5
 _LONGEST_PROBE_WAIT: Final = 15.0
@@ -36,7 +33,8 @@ class Sender:
     """Sends due notices: claims them in a short transaction, sends them with no connection held, records the outcome.
 
     ``lease``: for how long the first claim of a notice holds, longer than one sending may take; each further one holds
-    twice as long as the one before. ``reachable``: whether the provider took something at the last try; None before the
+    twice as long as the one before. ``at_once``: letters under way at the same time, each on a connection of its own.
+    ``reachable``: whether the provider took something at the last try; None before the
     first.
     """
 
@@ -45,7 +43,7 @@ class Sender:
     letters: Letters
     mail: Mail
     lease: timedelta
-    at_once: int = AT_ONCE
+    at_once: int = 16
     reachable: bool | None = None
     away_because: str | None = None
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
@@ -65,15 +63,18 @@ class Sender:
                         await asyncio.sleep(probe_wait)
                         probe_wait = 1.0 if await self.probe() else min(probe_wait * 2, _LONGEST_PROBE_WAIT)
                         continue
-                    wait = _SHORTEST_WAIT if await self._begin() else min(wait * 1.5, _LONGEST_WAIT)
-                    await self._a_while(wait)
+                    free = await self._free()
+                    begun = await self._begin(free)
+                    if begun < free:  # what is due is under way: what comes meanwhile is taken together
+                        wait = _SHORTEST_WAIT if begun else min(wait * 1.5, _LONGEST_WAIT)
+                        await asyncio.sleep(wait)
             finally:
                 await self._finish()
 
     async def send_due(self) -> int:
         """One look: sends what is due now, as much as may be under way at once; returns how many notices that were."""
         async with self._writing_down():
-            begun = await self._begin()
+            begun = await self._begin(self.at_once)
             await asyncio.gather(*self._under_way)
             return begun
 
@@ -95,10 +96,13 @@ class Sender:
         self._heed(await self.mail.probe())
         return self.reachable is True
 
-    async def _begin(self) -> int:
-        free = self.at_once - len(self._under_way)
-        if free <= 0:
-            return 0
+    async def _free(self) -> int:
+        """How many letters may be begun, once it is half of them: to take one costs the database as much as eight."""
+        while (free := self.at_once - len(self._under_way)) * 2 < self.at_once:
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+        return free
+
+    async def _begin(self, free: int) -> int:
         try:
             async with self.database.transaction() as tx:
                 claimed = await store.take_due_notices(tx, free, self.lease)
@@ -112,13 +116,6 @@ class Sender:
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
         return len(claimed)
-
-    async def _a_while(self, seconds: float) -> None:
-        """Until the time is over or a letter is done."""
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        else:
-            await asyncio.sleep(seconds)
 
     async def _carry(self, claimed: Claimed) -> None:
         """One attempt, in the trace of the event that the notice is about."""

@@ -39,6 +39,7 @@ async def main() -> None:
         Mail(settings.smtp_host, settings.smtp_port, settings.mail_from, settings.smtp_timeout),
         # Half as long again as the longest sending: time to record what came of it.
         lease=timedelta(seconds=settings.smtp_timeout * 1.5),
+        at_once=settings.smtp_connections,
     )
 
     async def more() -> dict[str, Any]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -14,15 +13,17 @@ import uuid_utils
 from services.notification.values import (
     EMAIL,
     Attempt,
-    AttemptOutcome,
     Claimed,
+    Close,
     Contact,
     ContactState,
     Dossier,
+    Ended,
     Named,
     Notice,
     NoticeDepth,
-    NoticeState,
+    PutOff,
+    Standing,
     Template,
 )
 from shared.store import Migrations, Queries, Transaction
@@ -32,15 +33,6 @@ MIGRATIONS: Final = Migrations("notification", Path(__file__).parent / "sql" / "
 _sql = Queries(Path(__file__).parent / "sql")
 
 _DOSSIER_COLUMNS = ("id", "code", "procedure", "unit", "promise", "contact_version", "origin")
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a notice stands when an attempt comes back; ``maybe_repeated``: another attempt may have arrived."""
-
-    state: NoticeState
-    attempts: int
-    maybe_repeated: bool
 
 
 # --- names and contacts ----------------------------------------------------------------------------------------------
@@ -72,11 +64,6 @@ def _columns(heard: Iterable[Named]) -> tuple[list[str], list[int], list[str]]:
 async def contact_states(tx: Transaction, dossiers: Iterable[str]) -> dict[str, ContactState]:
     rows = await tx.fetch(_sql["contact_states"], sorted(set(dossiers)))
     return {row["dossier"]: ContactState(row["version"], row["erased"]) for row in rows}
-
-
-async def contacts(tx: Transaction, dossiers: Iterable[str]) -> dict[str, Contact]:
-    rows = await tx.fetch(_sql["contacts"], sorted(set(dossiers)))
-    return {row["dossier"]: Contact(**row) for row in rows}
 
 
 async def save_contacts(tx: Transaction, given: Iterable[Contact]) -> None:
@@ -146,15 +133,16 @@ async def take_due_notices(tx: Transaction, count: int, lease: timedelta) -> lis
 
     A first claim holds for ``lease``, each further one of the same notice twice as long as the one before.
     """
+    await tx.execute(_sql["look_in_order"])
     rows = await tx.fetch(_sql["take_due_notices"], count, lease)
     if not rows:
         return []
-    ids = [row["id"] for row in rows]
-    numbers = [row["attempts"] for row in rows]
-    await close_lost_attempts(tx, ids)
-    maybe = await notices_maybe_arrived(tx, ids)
-    await add_attempts(tx, ids, numbers)
-    sealed = await contacts(tx, [row["dossier"] for row in rows])
+    again = [row["id"] for row in rows if row["attempts"] > 1]
+    maybe: set[str] = set()
+    if again:
+        await close_lost_attempts(tx, again)
+        maybe = await notices_maybe_arrived(tx, again)
+    await add_attempts(tx, [row["id"] for row in rows], [row["attempts"] for row in rows])
     return [
         Claimed(
             row["id"],
@@ -167,7 +155,9 @@ async def take_due_notices(tx: Transaction, count: int, lease: timedelta) -> lis
             row["traceparent"],
             row["attempts"],
             row["id"] in maybe,
-            sealed.get(row["dossier"]),
+            None
+            if row["contact_version"] is None
+            else Contact(row["dossier"], row["contact_version"], row["wrapped_key"], row["sealed"]),
         )
         for row in rows
     ]
@@ -185,28 +175,42 @@ async def add_attempts(tx: Transaction, notices: Sequence[str], numbers: Sequenc
     await tx.execute(_sql["add_attempts"], [str(uuid_utils.uuid7()) for _ in notices], notices, numbers)
 
 
-async def notice_standing(tx: Transaction, notice: str, attempt: int) -> Standing:
-    row = await tx.fetchrow(_sql["notice_standing"], notice, attempt)
-    assert row is not None
-    return Standing(**row)
+async def notice_standings(tx: Transaction, attempts: Mapping[str, int]) -> dict[str, Standing]:
+    """How notices stand, by id; ``attempts``: the attempt of each that comes back."""
+    rows = await tx.fetch(_sql["notice_standings"], list(attempts), list(attempts.values()))
+    return {row["id"]: Standing(row["state"], row["attempts"], row["maybe_repeated"]) for row in rows}
 
 
-async def end_attempt(
-    tx: Transaction, notice: str, number: int, outcome: AttemptOutcome, code: int | None, reason: str | None
-) -> None:
-    await tx.execute(_sql["end_attempt"], notice, number, outcome, code, reason)
+async def end_attempts(tx: Transaction, ended: Sequence[Ended]) -> None:
+    if ended:
+        await tx.execute(
+            _sql["end_attempts"],
+            [one.notice for one in ended],
+            [one.number for one in ended],
+            [one.outcome for one in ended],
+            [one.provider_code for one in ended],
+            [one.reason for one in ended],
+        )
 
 
-async def drop_attempt(tx: Transaction, notice: str, number: int) -> None:
-    await tx.execute(_sql["drop_attempt"], notice, number)
+async def drop_attempts(tx: Transaction, dropped: Sequence[tuple[str, int]]) -> None:
+    if dropped:
+        notices, numbers = zip(*dropped, strict=True)
+        await tx.execute(_sql["drop_attempts"], notices, numbers)
 
 
-async def close_notice(tx: Transaction, notice: str, state: NoticeState, reason: str | None) -> None:
-    await tx.execute(_sql["close_notice"], notice, state, reason)
+async def close_notices(tx: Transaction, closed: Mapping[str, Close]) -> None:
+    if closed:
+        how = closed.values()
+        await tx.execute(_sql["close_notices"], list(closed), [one.state for one in how], [one.reason for one in how])
 
 
-async def postpone_notice(tx: Transaction, notice: str, after: timedelta, attempts: int) -> None:
-    await tx.execute(_sql["postpone_notice"], notice, after, attempts)
+async def postpone_notices(tx: Transaction, put_off: Mapping[str, PutOff]) -> None:
+    if put_off:
+        how = put_off.values()
+        await tx.execute(
+            _sql["postpone_notices"], list(put_off), [one.after for one in how], [one.attempts for one in how]
+        )
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------

@@ -214,6 +214,26 @@ class Attempted:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of an attempt; ``provider_code`` is SMTP's reply code, where there was one."""
+
+    notice: str
+    number: int
+    outcome: AttemptOutcome
+    provider_code: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a notice stands when an attempt comes back; ``maybe_repeated``: another attempt may have arrived."""
+
+    state: NoticeState
+    attempts: int
+    maybe_repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """Done."""
 
@@ -238,3 +258,22 @@ class GiveBack:
 
 
 Verdict: TypeAlias = Sent | TryAgain | GiveUp | GiveBack
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """A notice ends; ``reason`` is a code, None when it was sent."""
+
+    state: Literal["sent", "failed"]
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """A notice waits once more, due after this time; ``attempts`` of it count."""
+
+    after: timedelta
+    attempts: int
+
+
+Ruling: TypeAlias = Close | PutOff | None

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from email.message import EmailMessage
 from typing import Final, Literal, TypeAlias
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
@@ -33,7 +32,7 @@ class Mail:
         self._timeout = timeout
         self._idle: list[SMTP] = []
 
-    async def send(self, address: str, letter: EmailMessage) -> Outcome:
+    async def send(self, address: str, letter: bytes) -> Outcome:
         """Hand a letter to the provider for this address. Raises nothing that the network can cause."""
         step: list[_Step] = ["greeting"]
         try:
@@ -64,7 +63,7 @@ class Mail:
                     await connection.quit()
             connection.close()
 
-    async def _send(self, address: str, letter: EmailMessage, step: list[_Step]) -> Outcome:
+    async def _send(self, address: str, letter: bytes, step: list[_Step]) -> Outcome:
         utf8 = not address.isascii()
         connection = await self._greeted(utf8=utf8)
         if not isinstance(connection, SMTP):
@@ -74,7 +73,7 @@ class Mail:
                 step[0] = "recipient"
                 await connection.rcpt(address, encoding="utf-8" if utf8 else "ascii")
                 step[0] = "text"
-                reply = await connection.data(letter.as_bytes())
+                reply = await connection.data(letter)
         except SMTPResponseException as refused:
             return Refused(refused.code) if refused.code >= _FOR_GOOD else Postponed(refused.code)
         except TimeoutError:

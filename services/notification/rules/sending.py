@@ -9,12 +9,16 @@ from services.notification.values import (
     Accepted,
     AttemptOutcome,
     Away,
+    Close,
     GiveBack,
     GiveUp,
     Outcome,
     Postponed,
+    PutOff,
     Refused,
+    Ruling,
     Sent,
+    Standing,
     TryAgain,
     Unknown,
     Unsendable,
@@ -43,6 +47,24 @@ def judge(outcome: Outcome, attempt: int) -> Verdict:
             return GiveUp("too_many_attempts") if attempt >= MOST_ATTEMPTS else TryAgain(pause_after(attempt))
         case Unknown():
             return GiveUp("outcome_unknown") if attempt >= MOST_ATTEMPTS else TryAgain(pause_after(attempt))
+
+
+def rule(outcome: Outcome, attempt: int, standing: Standing) -> Ruling:
+    """What is done with the notice whose n-th attempt came back; None: nothing.
+
+    The lease of the attempt may have run out meanwhile. If it was accepted all the same, the notice was sent; anything
+    else of it is left to the attempt that took its place.
+    """
+    is_ours = standing.state == "sending" and standing.attempts == attempt
+    match judge(outcome, attempt):
+        case Sent():
+            return Close("sent") if standing.state in {"waiting", "sending"} else None
+        case GiveUp(reason):
+            return Close("failed", reason) if is_ours else None
+        case TryAgain(after):
+            return PutOff(after, standing.attempts) if is_ours else None
+        case GiveBack():
+            return PutOff(timedelta(0), standing.attempts - 1) if is_ours else None
 
 
 def pause_after(attempt: int) -> timedelta:

@@ -22,10 +22,6 @@ ON CONFLICT (code) DO UPDATE SET version = excluded.version, name = excluded.nam
 -- Which versions of some dossiers' contacts are here.   $1 dossiers
 SELECT dossier, version, erased FROM contact WHERE dossier = ANY($1::text[]);
 
--- name: contacts
--- The contacts of some dossiers, sealed.   $1 dossiers
-SELECT dossier, version, wrapped_key, sealed FROM contact WHERE dossier = ANY($1::text[]);
-
 -- name: save_contacts
 -- The highest version wins, and an erasure over a contact of its own version. $1 dossiers, $2 versions, $3 wrapped keys, $4 sealed contacts; ascending by dossier
 INSERT INTO contact (dossier, version, erased, wrapped_key, sealed)
@@ -55,23 +51,30 @@ SELECT given.id, given.dossier, given.source, given.version, given.template, giv
  ORDER BY given.place
 ON CONFLICT (source, dossier, version, channel) DO NOTHING;
 
+-- name: look_in_order
+-- For the transaction: what is due is read in the order of its index and no further than it is taken. Statistics of quieter times say that there is little; to gather all of it and sort it would cost the whole backlog for every few letters.
+SET LOCAL enable_sort = off;
+
 -- name: take_due_notices
--- Takes due notices for a while, of each dossier the earliest unsent one. Each time that one is taken it is taken for twice as long: a process that is killed again and again neither sends a letter as often nor uses its attempts up within minutes.   $1 how many, $2 for how long the first time
+-- Takes due notices for a while, of each dossier the earliest unsent one, with its contact. Each time that one is taken it is taken for twice as long: a process that is killed again and again neither sends a letter as often nor uses its attempts up within minutes.   $1 how many, $2 for how long the first time
 WITH due AS (
     SELECT notice.id FROM notice
-     WHERE notice.state IN ('waiting', 'sending') AND notice.due_at <= clock_timestamp()
-       AND coalesce(notice.claimed_until, '-infinity') <= clock_timestamp()
+     WHERE notice.state IN ('waiting', 'sending') AND notice.due_at <= statement_timestamp()
+       AND coalesce(notice.claimed_until, '-infinity') <= statement_timestamp()
        AND NOT EXISTS (SELECT FROM notice AS earlier
                         WHERE earlier.dossier = notice.dossier AND earlier.number < notice.number
                           AND earlier.state IN ('waiting', 'sending'))
      ORDER BY notice.due_at, notice.number
      LIMIT $1
-       FOR UPDATE SKIP LOCKED)
-UPDATE notice SET state = 'sending', attempts = attempts + 1,
-       claimed_until = clock_timestamp() + $2::interval * 2 ^ attempts
-  FROM due WHERE notice.id = due.id
-RETURNING notice.id, notice.dossier, notice.source, notice.version, notice.template, notice.parameters, notice.written,
-          notice.traceparent, notice.attempts;
+       FOR UPDATE SKIP LOCKED),
+taken AS (
+    UPDATE notice SET state = 'sending', attempts = attempts + 1,
+           claimed_until = clock_timestamp() + $2::interval * 2 ^ attempts
+      FROM due WHERE notice.id = due.id
+    RETURNING notice.id, notice.dossier, notice.source, notice.version, notice.template, notice.parameters,
+              notice.written, notice.traceparent, notice.attempts)
+SELECT taken.*, contact.version AS contact_version, contact.wrapped_key, contact.sealed
+  FROM taken LEFT JOIN contact ON contact.dossier = taken.dossier;
 
 -- name: close_lost_attempts
 -- Earlier attempts of notices that were claimed anew: nobody knows what became of them.   $1 notices
@@ -86,31 +89,36 @@ SELECT DISTINCT notice FROM attempt WHERE notice = ANY($1::text[]) AND outcome =
 -- Attempts that begin now.   $1 ids, $2 notices, $3 numbers
 INSERT INTO attempt (id, notice, number) SELECT * FROM unnest($1::text[], $2::text[], $3::int[]);
 
--- name: notice_standing
--- How a notice stands, while its dossier is locked; maybe_repeated: another attempt may have arrived.   $1 notice, $2 this attempt
-SELECT notice.state, notice.attempts,
-       EXISTS (SELECT FROM attempt WHERE attempt.notice = notice.id AND attempt.number <> $2
+-- name: notice_standings
+-- How notices stand, while their dossiers are locked; maybe_repeated: another attempt may have arrived.   $1 notices, $2 the attempt of each that comes back
+SELECT notice.id, notice.state, notice.attempts,
+       EXISTS (SELECT FROM attempt WHERE attempt.notice = notice.id AND attempt.number <> given.number
                                      AND (attempt.outcome IS NULL OR attempt.outcome IN ('unknown', 'accepted')))
            AS maybe_repeated
-  FROM notice WHERE notice.id = $1;
+  FROM unnest($1::text[], $2::int[]) AS given (notice, number) JOIN notice ON notice.id = given.notice;
 
--- name: end_attempt
--- What came of an attempt.   $1 notice, $2 number, $3 outcome, $4 the provider's code, $5 reason
-UPDATE attempt SET ended = clock_timestamp(), outcome = $3, provider_code = $4, reason = $5
- WHERE notice = $1 AND number = $2;
+-- name: end_attempts
+-- What came of attempts.   $1 notices, $2 numbers, $3 outcomes, $4 the provider's codes, $5 reasons
+UPDATE attempt SET ended = clock_timestamp(), outcome = given.outcome, provider_code = given.code, reason = given.reason
+  FROM unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[])
+       AS given (notice, number, outcome, code, reason)
+ WHERE attempt.notice = given.notice AND attempt.number = given.number;
 
--- name: drop_attempt
--- It was none: nothing left the house.   $1 notice, $2 number
-DELETE FROM attempt WHERE notice = $1 AND number = $2;
+-- name: drop_attempts
+-- They were none: nothing left the house.   $1 notices, $2 numbers
+DELETE FROM attempt USING unnest($1::text[], $2::int[]) AS given (notice, number)
+ WHERE attempt.notice = given.notice AND attempt.number = given.number;
 
--- name: close_notice
--- A notice that was sent or given up.   $1 notice, $2 state, $3 reason
-UPDATE notice SET state = $2, reason = $3, claimed_until = NULL, closed = clock_timestamp() WHERE id = $1;
+-- name: close_notices
+-- Notices that were sent or given up.   $1 notices, $2 states, $3 reasons
+UPDATE notice SET state = given.state, reason = given.reason, claimed_until = NULL, closed = clock_timestamp()
+  FROM unnest($1::text[], $2::text[], $3::text[]) AS given (id, state, reason) WHERE notice.id = given.id;
 
--- name: postpone_notice
--- Once more after a while.   $1 notice, $2 after, $3 attempts that count
-UPDATE notice SET state = 'waiting', claimed_until = NULL, due_at = clock_timestamp() + $2::interval, attempts = $3
- WHERE id = $1;
+-- name: postpone_notices
+-- Once more after a while.   $1 notices, $2 after, $3 attempts that count
+UPDATE notice SET state = 'waiting', claimed_until = NULL, due_at = clock_timestamp() + given.after,
+       attempts = given.attempts
+  FROM unnest($1::text[], $2::interval[], $3::int[]) AS given (id, after, attempts) WHERE notice.id = given.id;
 
 -- name: notices_of
 -- The notices of a dossier, in order.   $1 dossier
