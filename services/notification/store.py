@@ -133,7 +133,7 @@ async def take_due_notices(tx: Transaction, count: int, lease: timedelta) -> lis
 
     A first claim holds for ``lease``, each further one of the same notice twice as long as the one before.
     """
-    await tx.execute(_sql["look_in_order"])
+    await look_in_order(tx)
     rows = await tx.fetch(_sql["take_due_notices"], count, lease)
     if not rows:
         return []
@@ -161,6 +161,11 @@ async def take_due_notices(tx: Transaction, count: int, lease: timedelta) -> lis
         )
         for row in rows
     ]
+
+
+async def look_in_order(tx: Transaction) -> None:
+    """For the rest of the transaction."""
+    await tx.execute(_sql["look_in_order"])
 
 
 async def close_lost_attempts(tx: Transaction, notices: Sequence[str]) -> None:

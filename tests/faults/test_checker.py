@@ -20,7 +20,7 @@ from shared.seal import Erasure, Keyring, Register, make_keys, new_data_key
 from shared.topics import CONTACT
 from tests.faults.checker import RESTORED, Evidence, examine
 from tests.faults.checker.evidence import HEARS, Contact, Delivered, Said
-from tests.faults.ground import Tally, Undone
+from tests.faults.ground import MAILS_IN_FLIGHT, Tally, Undone
 from tests.faults.history import Asked, Operation, Outcome
 from tests.faults.load import CANARIES, ClockSet
 from tests.telling import COMMUNE, TOWN, Story, record_of
@@ -282,7 +282,7 @@ def _a_mail_never_came(one: Evidence) -> None:
 
 def _more_mails_were_repeated_than_were_in_flight(one: Evidence) -> None:
     one.tally.done["notification ended"] = 1
-    one.mails.extend(a_mail(flagged=True) for _ in range(9))
+    one.mails.extend(a_mail(flagged=True) for _ in range(MAILS_IN_FLIGHT + 1))
 
 
 def _nobody_was_told(one: Evidence) -> None:

@@ -12,6 +12,7 @@ from services.notification.rules import sending, telling
 from services.notification.values import (
     Accepted,
     Away,
+    Close,
     ContactState,
     Dossier,
     GiveBack,
@@ -20,8 +21,11 @@ from services.notification.values import (
     Named,
     Outcome,
     Postponed,
+    PutOff,
     Refused,
+    Ruling,
     Sent,
+    Standing,
     Template,
     TryAgain,
     Unknown,
@@ -243,6 +247,29 @@ def test_after_the_last_attempt_a_notice_is_given_up_but_a_provider_that_is_away
     assert sending.judge(Postponed(451), sending.MOST_ATTEMPTS) == GiveUp("too_many_attempts")
     assert sending.judge(Unknown("timed_out"), sending.MOST_ATTEMPTS) == GiveUp("outcome_unknown")
     assert sending.judge(Away("no_connection"), sending.MOST_ATTEMPTS) == GiveBack()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "standing", "ruling"),
+    [
+        (Accepted(250), Standing("sending", 2, maybe_repeated=False), Close("sent")),
+        (Refused(550), Standing("sending", 2, maybe_repeated=False), Close("failed", "refused_by_provider")),
+        (Postponed(451), Standing("sending", 2, maybe_repeated=False), PutOff(timedelta(minutes=4), 2)),
+        (Away("no_connection"), Standing("sending", 2, maybe_repeated=False), PutOff(timedelta(0), 1)),
+        # Its lease ran out, and another attempt has the notice, or had it:
+        (Accepted(250), Standing("sending", 3, maybe_repeated=True), Close("sent")),
+        (Accepted(250), Standing("waiting", 3, maybe_repeated=True), Close("sent")),
+        (Accepted(250), Standing("sent", 3, maybe_repeated=True), None),
+        (Accepted(250), Standing("failed", 3, maybe_repeated=True), None),
+        (Refused(550), Standing("sending", 3, maybe_repeated=False), None),
+        (Postponed(451), Standing("waiting", 2, maybe_repeated=False), None),
+        (Away("no_connection"), Standing("sending", 3, maybe_repeated=False), None),
+    ],
+)
+def test_what_is_done_with_a_notice_depends_on_whose_it_is_meanwhile(
+    outcome: Outcome, standing: Standing, ruling: Ruling
+) -> None:
+    assert sending.rule(outcome, 2, standing) == ruling
 
 
 def test_pauses_grow_to_four_hours_and_all_attempts_fit_into_a_day() -> None:

@@ -6,8 +6,8 @@
 
 from tests.faults.ground.prepared import ground
 from tests.faults.ground.standing import Ground
-from tests.faults.ground.tally import Tally, Undone, described
+from tests.faults.ground.tally import MAILS_IN_FLIGHT, Tally, Undone, described
 from tests.faults.ground.versions import HEARERS
 from tests.faults.ground.waits import while_it_moves
 
-__all__ = ["HEARERS", "Ground", "Tally", "Undone", "described", "ground", "while_it_moves"]
+__all__ = ["HEARERS", "MAILS_IN_FLIGHT", "Ground", "Tally", "Undone", "described", "ground", "while_it_moves"]

@@ -13,6 +13,7 @@ from typing import Final
 
 from deploy.launcher.layout import REPOSITORY, SERVICES, Layout
 from tests.faults.ground.standing import Ground
+from tests.faults.ground.tally import MAILS_IN_FLIGHT
 from tests.faults.history import History
 from tests.faults.needs import Needs, disks_of, put_under_a_clock, with_a_receiver
 from tests.flow.river import River, flowing
@@ -20,8 +21,8 @@ from tests.flow.river import River, flowing
 KEPT: Final = REPOSITORY / "var" / "faults" / "history"
 """Where histories lie; that of a run that failed is kept under its seed."""
 
-_SMTP_TIMEOUT: Final = "4"
-"""Seconds. A killed sender's claim runs out after half as much again; nobody wants to wait half a minute for that."""
+_SENDER: Final = {"SMTP_TIMEOUT": "4", "SMTP_CONNECTIONS": str(MAILS_IN_FLIGHT)}
+"""A killed sender's claim runs out after half as many seconds again; nobody wants to wait half a minute for that."""
 
 _WITNESS: Final = """
 CREATE TABLE ever_parked (subject text, source text, version int, reason text, waits_for text);
@@ -89,7 +90,7 @@ async def _prepared(layout: Layout, seed: int, history: History, needs: Needs) -
             river.servers.programs[name] = replace(server, patience=_SERVER_READY_WITHIN)
         for service in SERVICES:
             whole = river.programs[service]
-            more = {"SMTP_TIMEOUT": _SMTP_TIMEOUT} if service == "notification" else {}
+            more = _SENDER if service == "notification" else {}
             river.programs[service] = replace(whole, environment={**whole.environment, **_TALLIED, **more})
             await river.running[service].stop()
         await asyncio.gather(*(river.start(service) for service in SERVICES))

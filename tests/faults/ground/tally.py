@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
+
+MAILS_IN_FLIGHT: Final = 16
+"""That a sender has under way at most, as it is set: so many may be repeated when it is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,8 @@ class Tally:
 
     @property
     def mails_cut_off(self) -> int:
-        """How often mails in flight may have been cut off from whoever was to write down that they went out."""
-        return sum(
+        """How many mails in flight may have been cut off from whoever was to write down that they went out."""
+        return MAILS_IN_FLIGHT * sum(
             self.done[what]
             for what in ("notification ended", "notification suspended", "mail ended", "mail cut off", "postgres ended")
         )
