@@ -28,7 +28,7 @@ from shared.topics import INTAKE, PARTITIONS, Service
 from tests.flow.rough import a_process, figure, is_committed, make_anew, publish, publish_spoiled, rough_servers
 from tests.layouts import ROUGH
 from tests.listening import Listener, emptied, listening, speak, told
-from tests.processes import until
+from tests.processes import free_port, until
 from tests.telling import Story, record_of
 
 _DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
@@ -113,11 +113,16 @@ class Ear:
 
 @asynccontextmanager
 async def listening_to(
-    servers: Servers, database: Database, listener: Listener | None = None, *, slot: int = 0
+    servers: Servers,
+    database: Database,
+    listener: Listener | None = None,
+    *,
+    slot: int = 0,
+    addresses: str | None = None,
 ) -> AsyncIterator[Ear]:
-    """A bus of two lanes; nothing of it is left afterwards."""
+    """A bus of two lanes; nothing of it is left afterwards. ``addresses``: where it looks for the broker."""
     before = asyncio.all_tasks()
-    bus = Bus((listener or Listener()).hearer(), database, servers.kafka, slot=slot)
+    bus = Bus((listener or Listener()).hearer(), database, addresses or servers.kafka, slot=slot)
     await bus.start()
     try:
         yield Ear(bus, database, servers.kafka)
@@ -154,6 +159,15 @@ def copies(stories: Iterable[Story]) -> list[Record]:
         for place in range(max(map(len, said)))
         for one in (each[place] for each in said if place < len(each))
     ]
+
+
+async def test_of_several_addresses_of_the_broker_one_is_enough(servers: Servers, database: Database) -> None:
+    story = a_story()
+    nobody = f"127.0.0.1:{free_port()}"
+
+    async with listening_to(servers, database, addresses=f"{nobody},{servers.kafka}") as ear:
+        await publish(servers.kafka, copies([story]))
+        await ear.hears(story, 1, 2, 3)
 
 
 # --- the table of fates, row by row ----------------------------------------------------------------------------------
