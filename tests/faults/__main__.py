@@ -18,7 +18,7 @@ from typing import Final
 from deploy.launcher.layout import REPOSITORY
 from tests.bench.machine import commit
 from tests.faults.campaign import Blow, needed, report, struck
-from tests.faults.ground import ground
+from tests.faults.ground import NothingLeftError, ground
 from tests.faults.strikes import strikes
 from tests.faults.why import keep, why_broken, why_ended
 from tests.layouts import FAULTS
@@ -56,7 +56,10 @@ PARTS: Final[dict[str, tuple[Blow, ...]]] = {
     "everything-1": (Blow("everything", 1_800),),
     "everything-2": (Blow("everything", 1_800),),
 }
-"""What each part does. Every part is a river of its own, takes at most 45 minutes, and can be run by itself."""
+"""What each part does. A part takes at most 45 minutes and can be run by itself."""
+
+GOES_ON: Final = {"everything-2": "everything-1"}
+"""Parts that go on with the data of another and are judged together with it; every other is a river of its own."""
 
 
 def main() -> None:
@@ -68,7 +71,10 @@ def main() -> None:
         if given.record and record.exists():
             sys.stdout.write(f"{name}: its record for this commit is there ({record.name})\n")
             continue
-        told, failed = asyncio.run(_run(name, blows, given.seed or int.from_bytes(os.urandom(4)), given.rate))
+        try:
+            told, failed = asyncio.run(_run(name, blows, given.seed or int.from_bytes(os.urandom(4)), given.rate))
+        except NothingLeftError as error:
+            raise SystemExit(f"✗ {name}: {error} ({GOES_ON[name]})") from None
         if given.record:
             _write(record, name, told)
         if failed:
@@ -76,7 +82,14 @@ def main() -> None:
 
 
 async def _run(name: str, blows: Sequence[Blow], seed: int, rate: float) -> tuple[list[str], bool]:
-    async with ground(FAULTS, seed, name=name.replace(" ", "-"), needs=needed(blows)) as ours:
+    async with ground(
+        FAULTS,
+        seed,
+        name=name.replace(" ", "-"),
+        needs=needed(blows),
+        goes_on=name in GOES_ON,
+        leaves=name in GOES_ON.values(),
+    ) as ours:
         try:
             verdict = await struck(ours, blows, rate=rate)
         except (Exception, asyncio.CancelledError) as error:  # whatever it is, Ctrl-C too: all of it lies in a file

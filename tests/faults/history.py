@@ -76,10 +76,11 @@ class History:
     _waiting: list[bytes] = field(default_factory=list)
     _flushing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def open(self) -> None:
-        """Begin a new history; one of an earlier run under this name makes way."""
+    def open(self, *, anew: bool = True) -> None:
+        """Begin a history (one of an earlier run under this name makes way), or go on with one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        begun = os.O_CREAT | os.O_TRUNC if anew else 0
+        self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | begun, 0o600)
 
     def close(self) -> None:
         """Nothing more is written."""

@@ -205,11 +205,12 @@ def _procedures() -> list[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def flowing(layout: Layout) -> AsyncIterator[River]:
-    """A fresh river in its own folder; everything is ended and nothing is kept but the logs."""
+async def flowing(layout: Layout, *, anew: bool = True) -> AsyncIterator[River]:
+    """A river in its own folder; everything is ended, and what it has on disk stays until the next one begins anew."""
     await stop_servers(layout)
-    for folder in ("postgres", "kafka", "mail", "keys", "erasures"):
-        shutil.rmtree(layout.var / folder, ignore_errors=True)
+    if anew:
+        for folder in ("postgres", "kafka", "mail", "keys", "erasures"):
+            shutil.rmtree(layout.var / folder, ignore_errors=True)
     servers = await start_servers(layout)
     await topics.create(servers.kafka, (*TOPICS, CONTROL))
     make_keys(layout.keys)

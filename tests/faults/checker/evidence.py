@@ -130,9 +130,9 @@ async def gathered(ground: Ground) -> Evidence:
     register = Register(layout.erasures)
     return Evidence(
         operations=read(ground.history.path),
-        arrived=sum(load.arrived for load in ground.loads),
-        dropped=sum(load.dropped for load in ground.loads),
-        clocks_set=[one for load in ground.loads for one in load.clocks_set],
+        arrived=ground.came.arrived,
+        dropped=ground.came.dropped,
+        clocks_set=ground.came.clocks_set,
         tally=ground.tally,
         tables=tables,
         journals={service: _journal(service, tables[service]["journal"]) for service in SERVICES},

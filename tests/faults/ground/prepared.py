@@ -12,6 +12,7 @@ from random import Random
 from typing import Final
 
 from deploy.launcher.layout import REPOSITORY, SERVICES, Layout
+from tests.faults.ground.left import Left, forget, leave, taken_up
 from tests.faults.ground.standing import Ground
 from tests.faults.ground.tally import MAILS_IN_FLIGHT
 from tests.faults.history import History
@@ -54,21 +55,32 @@ _NOTHING_MORE: Final = Needs()
 
 @asynccontextmanager
 async def ground(
-    layout: Layout, seed: int, *, name: str = "history", needs: Needs = _NOTHING_MORE
+    layout: Layout,
+    seed: int,
+    *,
+    name: str = "history",
+    needs: Needs = _NOTHING_MORE,
+    goes_on: bool = False,
+    leaves: bool = False,
 ) -> AsyncIterator[Ground]:
     """A fresh river, seeded with calendar, units and procedures, witnesses in its stores, and an empty history.
 
-    ``needs``: what the strikes that it is for need besides.
+    ``needs``: what the strikes that it is for need besides. ``goes_on``: on the data that an earlier campaign left,
+    instead, and to be judged together with it (NothingLeftError); ``leaves``: the same for a later one.
     """
-    history = History(KEPT / f"{name}-{seed}.jsonl")
-    history.open()
+    left = taken_up(layout) if goes_on else None
+    history = History(KEPT / f"{name}-{seed}.jsonl") if left is None else History(left.history, left.last)
+    history.open(anew=left is None)
+    forget(layout)
     try:
         _put_aside(layout.var / "log")
         with disks_of(layout, needs) as disks:
-            async with _prepared(needs.laid_out(layout), seed, history, needs) as ours:
+            async with _prepared(needs.laid_out(layout), seed, history, needs, left) as ours:
                 ours.disks = disks
                 yield ours
-                if not ours.failed:
+                if leaves and not ours.failed:
+                    leave(ours)
+                elif not ours.failed:
                     history.path.unlink()
     finally:
         history.close()
@@ -84,8 +96,10 @@ def _put_aside(logs: Path) -> None:
 
 
 @asynccontextmanager
-async def _prepared(layout: Layout, seed: int, history: History, needs: Needs) -> AsyncIterator[Ground]:
-    async with flowing(layout) as river:
+async def _prepared(
+    layout: Layout, seed: int, history: History, needs: Needs, left: Left | None
+) -> AsyncIterator[Ground]:
+    async with flowing(layout, anew=left is None) as river:
         for name, server in river.servers.programs.items():
             river.servers.programs[name] = replace(server, patience=_SERVER_READY_WITHIN)
         for service in SERVICES:
@@ -95,10 +109,15 @@ async def _prepared(layout: Layout, seed: int, history: History, needs: Needs) -
             await river.running[service].stop()
         await asyncio.gather(*(river.start(service) for service in SERVICES))
         clock = None if needs.clock is None else await put_under_a_clock(river, needs.clock)
-        await _witnessed(river)
+        if left is None:
+            await _witnessed(river)
         async with with_a_receiver(river, needs):
-            await river.seed()
-            yield Ground(river, history, Random(seed), seed, clock=clock)
+            if left is None:
+                await river.seed()
+                yield Ground(river, history, Random(seed), seed, clock=clock)
+            else:
+                chance = Random(seed + left.last)  # under the same seed clients would give the same ids once more
+                yield Ground(river, history, chance, seed, left.tally, left.town, before=left.came, clock=clock)
 
 
 async def _witnessed(river: River) -> None:

@@ -21,7 +21,7 @@ from tests.faults.ground.versions import Versions
 from tests.faults.ground.waits import FORGERS, Waits, while_it_moves
 from tests.faults.history import History
 from tests.faults.listeners import Way, with_ways
-from tests.faults.load import Load, Town
+from tests.faults.load import Came, Load, Town
 from tests.flow.river import River
 from tests.processes import free_port, until
 
@@ -40,6 +40,9 @@ class Ground:
     tally: Tally = field(default_factory=Tally)
     town: Town = field(default_factory=Town)
     loads: list[Load] = field(default_factory=list)
+    before: Came = field(default_factory=Came)
+    """Who came in a campaign whose data this one goes on with."""
+
     hurries: bool = True
     """Whether clients make time pass fast for the dossiers that they leave alone."""
 
@@ -81,6 +84,11 @@ class Ground:
             await asyncio.gather(running, return_exceptions=True)
             await load.close()
         await self.waits.quiet()
+
+    @property
+    def came(self) -> Came:
+        """Who came since the river began."""
+        return sum((load.came for load in self.loads), self.before)
 
     def hurry(self, *, so: bool) -> None:
         """Whether clients make time pass fast from now on."""

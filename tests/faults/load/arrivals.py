@@ -60,8 +60,21 @@ class ClockSet:
 
 
 @dataclass(slots=True)
+class Came:
+    """How many clients came, for how many there was no room, and which clocks were set for those who wait."""
+
+    arrived: int = 0
+    dropped: int = 0
+    clocks_set: list[ClockSet] = field(default_factory=list)
+
+    def __add__(self, other: Came) -> Came:
+        """Both."""
+        return Came(self.arrived + other.arrived, self.dropped + other.dropped, [*self.clocks_set, *other.clocks_set])
+
+
+@dataclass(slots=True)
 class Load:
-    """Arrivals at ``rate`` a second. ``dropped``: those for whom there was no room; more than none spoils the run.
+    """Arrivals at ``rate`` a second. Whoever is dropped because there is no room spoils the run.
 
     ``hurries``: whether time is made to pass fast for the sleepers.
     """
@@ -71,10 +84,8 @@ class Load:
     chance: Random
     rate: float
     town: Town = field(default_factory=Town)
-    arrived: int = 0
-    dropped: int = 0
+    came: Came = field(default_factory=Came)
     hurries: bool = True
-    clocks_set: list[ClockSet] = field(default_factory=list)
     not_taken: set[str] = field(default_factory=lambda: set(STEPS))
     """Steps that nobody has succeeded with since these clients began to come."""
     _doors: Doors = field(init=False)
@@ -97,9 +108,9 @@ class Load:
             # The pace of arrivals is what is made here; whoever is late for it comes at once, and nobody is left out.
             await asyncio.sleep(max(0.0, begun + number / self.rate - loop.time()))
             number += 1
-            self.arrived += 1
+            self.came.arrived += 1
             if len(self._under_way) >= _MOST_AT_ONCE:
-                self.dropped += 1
+                self.came.dropped += 1
                 continue
             task = asyncio.create_task(self._arrive())
             self._under_way.add(task)
@@ -193,4 +204,4 @@ class Load:
                     rows = await store.fetch(_SET_CLOCKS, sorted(self.town.sleeping))
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                 continue  # the database is being treated badly: time stands still meanwhile
-            self.clocks_set += [ClockSet(**row) for row in rows]
+            self.came.clocks_set += [ClockSet(**row) for row in rows]
