@@ -108,8 +108,8 @@ async def _run(name: str, blows: Sequence[Blow], seed: int, rate: float) -> tupl
 
 def _write(record: Path, name: str, told: Sequence[str]) -> None:
     record.parent.mkdir(parents=True, exist_ok=True)
-    lines = "\n".join(f"    {line}".rstrip() for line in told)
-    record.write_text(f"# Faults: {name}, {datetime.now(UTC):%Y-%m-%d}\n\n{lines.strip()}\n", encoding="utf-8")
+    lines = "\n".join(f"    {line}" for line in told if line)
+    record.write_text(f"# Faults: {name}, {datetime.now(UTC):%Y-%m-%d}\n\n{lines}\n", encoding="utf-8")
 
 
 def _blow(text: str) -> Blow:
