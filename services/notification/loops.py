@@ -34,8 +34,7 @@ class Sender:
 
     ``lease``: for how long the first claim of a notice holds, longer than one sending may take; each further one holds
     twice as long as the one before. ``at_once``: letters under way at the same time, each on a connection of its own.
-    ``reachable``: whether the provider took something at the last try; None before the
-    first.
+    ``reachable``: whether the provider took something at the last try; None before the first.
     """
 
     database: Database
@@ -59,11 +58,11 @@ class Sender:
         async with self._writing_down():
             try:
                 while True:
+                    free = await self._free()
                     if self.reachable is False:
                         await asyncio.sleep(probe_wait)
                         probe_wait = 1.0 if await self.probe() else min(probe_wait * 2, _LONGEST_PROBE_WAIT)
                         continue
-                    free = await self._free()
                     begun = await self._begin(free)
                     if begun < free:  # what is due is under way: what comes meanwhile is taken together
                         wait = _SHORTEST_WAIT if begun else min(wait * 1.5, _LONGEST_WAIT)
