@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def described() -> str:
-    """Processor, cores, memory, Python and the commit, with a mark when the tree differs from it; and how busy it is."""
+    """Processor, cores, memory, Python and the commit, with a mark when the tree differs from it (records aside); the load."""
     model = next(
         (
             line.split(":", 1)[1].strip()
@@ -30,7 +30,7 @@ def described() -> str:
     return (
         f"{model}, {psutil.cpu_count()} cores, {memory} GiB, {platform.system()} {platform.release()}, "
         f"Python {platform.python_version()}; commit {commit()}"
-        f"{' with changes' if _git('status', '--porcelain') else ''}; load before it {psutil.getloadavg()[0]:.1f}"
+        f"{' with changes' if _git('status', '--porcelain', '--', '.', ':!docs/evidence') else ''}; load before it {psutil.getloadavg()[0]:.1f}"
     )
 
 
