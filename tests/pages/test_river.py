@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -108,7 +108,7 @@ async def test_what_is_heard_moves_on_the_open_page(page_at: PageAt, reporting: 
 
 async def test_every_figure_that_moves_has_its_place_on_the_page(page_at: PageAt, reporting: Shown) -> None:
     """A page that is told of a figure which it does not have takes it for a new unit's, and loads itself anew."""
-    story = Story(now=datetime.now(UTC))
+    story = Story(now=datetime.now(UTC) - timedelta(hours=3))  # three events later it is now: it ends today
     story.starts(because=story.received(902))
     story.finishes(run=1)
     async with reporting.database.transaction() as tx:
