@@ -192,8 +192,8 @@ def _print(console: Console, runs: list[tuple[dict[str, float], dict[str, float]
     decoding = median("decoding (taken beside)", 0)
     rest, idle = median("all", 0) - decoding, median("all", 1)
     table.add_row("the rest", f"{rest:.1f}", f"{idle:.1f}")
-    python, postgres = (sum(row[side] for row in rows) for side in (1, 2))
-    table.add_row("together", f"{python + rest:.1f}", f"{postgres + idle:.1f}", end_section=True)
+    all_python, all_postgres = sum(row[1] for row in rows) + rest, sum(row[2] for row in rows) + idle
+    table.add_row("together", f"{all_python:.1f}", f"{all_postgres:.1f}", end_section=True)
     console.print(table)
 
 
