@@ -81,24 +81,20 @@ def decide_all(states: Mapping[str, S], events: Sequence[Heard], hears: Hears[S,
         decision = hears[type(heard.event)](state, heard, known)
         if isinstance(decision, Decided):
             outcome.changed[heard.subject] = decision.state
-            if decision.say:
-                because = Cause(heard.source, heard.version)
-                outcome.sayings.extend(
-                    Saying(
-                        heard.subject,
-                        say.event,
-                        say.time or heard.time,
-                        because,
-                        heard.origin,
-                        heard.actor,
-                        heard.traceparent,
-                    )
-                    for say in decision.say
-                )
+            outcome.sayings.extend(_sayings(heard, decision.say))
         elif isinstance(decision, WaitsFor):
             blocked[heard.subject, heard.source] = heard.version
             outcome.waiting.append(Waiting(heard, decision.what))
     return outcome
+
+
+def _sayings(heard: Heard, say: Sequence[Say]) -> list[Saying]:
+    """What is said because of an event: in its name, and in its trace."""
+    if not say:
+        return []
+    because = Cause(heard.source, heard.version)
+    subject, origin, actor, trace = heard.subject, heard.origin, heard.actor, heard.traceparent
+    return [Saying(subject, one.event, one.time or heard.time, because, origin, actor, trace) for one in say]
 
 
 def _is_behind(heard: Heard, blocked: Mapping[tuple[str, str], int]) -> bool:

@@ -148,11 +148,12 @@ class Ear:
 
     async def commit_heard(self, raw: Sequence[ConsumerRecord[bytes, bytes]], turn: Turn) -> None:
         """Commit what comes after these, explicitly: the consumer's own position may be further."""
-        following: dict[TopicPartition, int] = {}
-        for one in raw:
-            where = TopicPartition(one.topic, one.partition)
-            if self.turn.is_still(turn, where):
-                following[where] = max(following.get(where, 0), one.offset + 1)
+        last = {(one.topic, one.partition): one.offset for one in raw}  # of a partition they come in their order
+        following = {
+            where: offset + 1
+            for where, offset in ((TopicPartition(*place), offset) for place, offset in last.items())
+            if self.turn.is_still(turn, where)
+        }
         if not following:
             return
         self._heard.update(following)

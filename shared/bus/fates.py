@@ -41,22 +41,28 @@ NOTHING_HEARD: Final = LastHeard()
 
 
 class Candidate(Struct, frozen=True):
-    """A decoded record on its way to a fate; ``parked_id`` when it lay parked before, and then why and for what."""
+    """A decoded record on its way to a fate; ``parked_id`` when it lay parked before, and then why and for what.
+
+    ``envelope`` is there whatever became of the body, and ``stream`` is its subject and source.
+    """
 
     record: Record
     decoded: Heard | UnknownWord | Malformed
+    envelope: Envelope
+    stream: Stream
     parked_id: int | None = None
     parked_for: tuple[str, str | None] | None = None
 
-    @property
-    def envelope(self) -> Envelope:
-        """The envelope, whatever became of the body."""
-        return self.decoded if isinstance(self.decoded, Heard) else self.decoded.envelope
 
-    @property
-    def stream(self) -> Stream:
-        """Subject and source."""
-        return (self.envelope.subject, self.envelope.source)
+def candidate_of(
+    record: Record,
+    decoded: Heard | UnknownWord | Malformed,
+    parked_id: int | None = None,
+    parked_for: tuple[str, str | None] | None = None,
+) -> Candidate:
+    """A record that could be decoded at least as far as its envelope."""
+    envelope = decoded if isinstance(decoded, Heard) else decoded.envelope
+    return Candidate(record, decoded, envelope, (envelope.subject, envelope.source), parked_id, parked_for)
 
 
 @dataclass(frozen=True, slots=True)

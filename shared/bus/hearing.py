@@ -34,6 +34,7 @@ from shared.bus.fates import (
     LastHeard,
     Stream,
     ToBury,
+    candidate_of,
     hold_back,
     sort_out,
     unreadable,
@@ -129,7 +130,7 @@ async def hear_batch(
         if isinstance(decoded, Unreadable):
             buried.append(unreadable(record, decoded))
         else:
-            candidates.append(Candidate(record, decoded))
+            candidates.append(candidate_of(record, decoded))
     await rows.hold_shards(tx, {one.partition for one in records} | {shard_of(one) for one in again})
     ears = await _lock(tx, hearer, candidates, again)
     before = ears.before
@@ -183,8 +184,7 @@ async def _lock(tx: Transaction, hearer: Hearer, candidates: Sequence[Candidate]
     others: set[Stream] = set()
     sources = hearer.sources
     for candidate in candidates:
-        envelope = candidate.envelope
-        stream = (envelope.subject, envelope.source)
+        envelope, stream = candidate.envelope, candidate.stream
         expected = first.get(stream, NOTHING_HEARD)
         if envelope.version == expected.version + 1 and isinstance(candidate.decoded, Heard):
             first[stream] = LastHeard(envelope.version, envelope.id)

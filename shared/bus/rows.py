@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.bus.fates import Candidate, LastHeard, Stream, ToBury, ToPark
+from shared.bus.fates import Candidate, LastHeard, Stream, ToBury, ToPark, candidate_of
 from shared.envelope import Record, Unreadable, decode, restored_headers, stored_headers
 from shared.store import Queries, Transaction
 from shared.topics import Service
@@ -126,7 +126,7 @@ async def parked_of(tx: Transaction, subjects: Collection[str], only: int | None
         record = record_of(row)
         decoded = decode(record)
         if not isinstance(decoded, Unreadable):  # it was readable when it was parked
-            found.append(Candidate(record, decoded, row["id"], (row["reason"], row["waits_for"])))
+            found.append(candidate_of(record, decoded, row["id"], (row["reason"], row["waits_for"])))
     return found
 
 

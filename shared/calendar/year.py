@@ -68,11 +68,8 @@ class Scale:
     closes: list[int]
     places: list[int]
     """Where the intervals end."""
-
-    @property
-    def highest(self) -> int:
-        """The place of the end."""
-        return self.places[-1] if self.places else self.lowest
+    highest: int
+    """The place of the end."""
 
     def place_of(self, at: int) -> int:
         """Where an instant between beginning and end lies; outside office hours, where the office closed."""
@@ -95,9 +92,8 @@ class Scale:
 
 def scale_of(number: int, year: Year, zone: tzinfo) -> Scale:
     """A scale of one year."""
-    return Scale(
-        number, number, _new_year(number, zone), _new_year(number + 1, zone), 0, year.opens, year.closes, year.worked
-    )
+    begins, ends = _new_year(number, zone), _new_year(number + 1, zone)
+    return Scale(number, number, begins, ends, 0, year.opens, year.closes, year.worked, year.total)
 
 
 def lengthened(scale: Scale, year: Year, zone: tzinfo, *, before: bool) -> Scale:
@@ -114,6 +110,7 @@ def lengthened(scale: Scale, year: Year, zone: tzinfo, *, before: bool) -> Scale
             year.opens + scale.opens,
             year.closes + scale.closes,
             places + scale.places,
+            scale.highest,
         )
     return Scale(
         scale.first,
@@ -124,6 +121,7 @@ def lengthened(scale: Scale, year: Year, zone: tzinfo, *, before: bool) -> Scale
         scale.opens + year.opens,
         scale.closes + year.closes,
         scale.places + places,
+        scale.highest + year.total,
     )
 
 

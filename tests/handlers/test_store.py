@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -212,6 +212,32 @@ async def test_a_transaction_keeps_what_was_done_or_nothing(database: Database) 
     async with database.transaction() as tx:
         assert await tx.fetchval("SELECT count(*) FROM stream") == 0
         assert await tx.fetchval("SHOW transaction_isolation") == "read committed"
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        datetime(2026, 7, 1, 8, 30, 0, 123456, tzinfo=timezone(timedelta(hours=7))),
+        datetime(1999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        datetime(1900, 1, 1, tzinfo=UTC),
+        datetime(9998, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+    ],
+)
+async def test_an_instant_comes_back_to_the_microsecond_and_in_utc(database: Database, instant: datetime) -> None:
+    async with database.connection() as connection:
+        alone = await connection.fetchval("SELECT $1::timestamptz", instant)
+        among = await connection.fetchval("SELECT $1::timestamptz[]", [instant, None])
+        as_text = await connection.fetchval("SELECT ($1::timestamptz AT TIME ZONE 'UTC')::text", instant)
+
+    assert among == [instant, None]
+    assert (alone, alone.tzinfo) == (instant, UTC)
+    assert datetime.fromisoformat(as_text).replace(tzinfo=UTC) == instant
+
+
+async def test_an_instant_without_an_offset_is_refused(database: Database) -> None:
+    async with database.connection() as connection:
+        with pytest.raises(asyncpg.DataError):
+            await connection.fetchval("SELECT $1::timestamptz", datetime(2026, 7, 1, 8, 30))  # noqa: DTZ001
 
 
 async def test_time_limits_lie_below_the_session_timeout_of_a_consumer(database: Database) -> None:

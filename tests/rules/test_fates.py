@@ -16,6 +16,7 @@ from shared.bus.fates import (
     Stream,
     ToBury,
     ToPark,
+    candidate_of,
     hold_back,
     sort_out,
     unreadable,
@@ -30,15 +31,15 @@ SOURCES = frozenset({Service.INTAKE, Service.ROUTING})
 
 
 def candidate(heard: Heard, *, offset: int = 0, parked_id: int | None = None) -> Candidate:
-    return Candidate(record_of(heard, offset), heard, parked_id)
+    return candidate_of(record_of(heard, offset), heard, parked_id)
 
 
 def malformed(heard: Heard, parked_id: int | None = None) -> Candidate:
-    return Candidate(record_of(heard), Malformed(_envelope(heard), "code: missing"), parked_id)
+    return candidate_of(record_of(heard), Malformed(_envelope(heard), "code: missing"), parked_id)
 
 
 def unknown(heard: Heard) -> Candidate:
-    return Candidate(record_of(heard), UnknownWord(_envelope(heard), "type Later"))
+    return candidate_of(record_of(heard), UnknownWord(_envelope(heard), "type Later"))
 
 
 def _envelope(heard: Heard) -> Envelope:

@@ -148,4 +148,4 @@ async def _announce_one(
     actor: Actor,
 ) -> None:
     saying = Saying(subject, event, await journal.instant(tx), actor=actor.id)
-    await journal.announce(tx, Service.ROUTING, locked, [journal.in_order(locked, saying)])
+    await journal.announce(tx, Service.ROUTING, locked, [saying])

@@ -60,7 +60,7 @@ async def _fire_due(
             sayings.extend(
                 Saying(dossier, one.event, now, origin=journey.origin, traceparent=trace) for one in fired.say
             )
-    await journal.announce(tx, Service.ROUTING, locked, [journal.in_order(locked, saying) for saying in sayings])
+    await journal.announce(tx, Service.ROUTING, locked, sayings)
     await store.save_journeys(tx, changed)
     return len(sayings)
 

@@ -85,7 +85,7 @@ def _row(dossier: str, one: Branch) -> tuple[Any, ...]:
         one.stage,
         one.stage_number,
         one.unit,
-        one.role.value if one.role else None,
+        one.role,
         one.officer,
         one.started,
         one.budget_minutes,

@@ -73,6 +73,8 @@ EntryKind: TypeAlias = Literal[
     "started", "paused", "resumed", "extended", "transferred", "ended", "finished", "withdrawn"
 ]
 
+_NO_TIME: Final = timedelta(0)
+
 AS_RECORDED: Final = "as_recorded"
 """The route of a replayed dossier: its stages are whatever the record names."""
 
@@ -285,7 +287,7 @@ class Branch(Struct, frozen=True):
 
 
 class Journey(Struct, frozen=True):
-    """Where a dossier is, who holds it, and how its clocks stand.
+    """Where a dossier is, who holds it, and how its clocks stand. What has a default is so before the first stage.
 
     ``branches``: all open runs, ascending, while there are several (decision 0080); the fields of the stage are then
     those of one of them, the front: the lowest, save while somebody acts on another. ``last_run``: the highest run that
@@ -300,27 +302,27 @@ class Journey(Struct, frozen=True):
     calendar: str
     calendar_version: int
     origin: str | None
-    state: State
-    stage: str
-    stage_number: int
-    run: int
     unit: str
-    role: StageRole | None
-    officer: str | None
     received: datetime
     promise: datetime
-    credit: timedelta
     due: datetime
     stage_started: datetime
-    stage_budget_minutes: int
-    stage_credit: timedelta
     stage_due: datetime
-    generation: int
-    paused_at: datetime | None
-    pause_reason: str | None
-    supplements: int
-    entries: int
     last_at: datetime
+    state: State = "moving"
+    stage: str = ""
+    stage_number: int = 0
+    run: int = 0
+    role: StageRole | None = None
+    officer: str | None = None
+    credit: timedelta = _NO_TIME
+    stage_budget_minutes: int = 0
+    stage_credit: timedelta = _NO_TIME
+    generation: int = 1
+    paused_at: datetime | None = None
+    pause_reason: str | None = None
+    supplements: int = 0
+    entries: int = 0
     last_run: int = 0
     branches: tuple[Branch, ...] = ()
     unsaved: Unsaved = Unsaved()
@@ -350,11 +352,10 @@ class Known:
         """The newest version of the route that a procedure names, else of its level's, else of the commune's."""
         if procedure.route is not None:
             return self.routes[procedure.route][0] if procedure.route in self.routes else None
-        newest = [versions[0] for versions in self.routes.values()]
         for level in (procedure.level, "commune"):
-            for one in newest:
-                if one.level == level:
-                    return one
+            for versions in self.routes.values():
+                if versions[0].level == level:
+                    return versions[0]
         return None
 
     def route_of(self, journey: Journey) -> Route:
