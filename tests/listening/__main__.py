@@ -13,6 +13,9 @@ import signal
 import sys
 from typing import Any, Final
 
+from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
 from shared import telemetry
 from shared.bus import Bus, lanes
 from shared.outbox import Relay
@@ -29,7 +32,11 @@ _heed = Bus._heed
 
 
 async def _offset_first(self: Bus, lane: Any, ear: Any, raw: Any) -> None:
-    await ear.commit_heard(raw, ear.turn)
+    """What cannot be committed, because its partitions go to the other lane just now, is not heard either."""
+    try:
+        await ear._consumer.commit({TopicPartition(one.topic, one.partition): one.offset + 1 for one in raw})
+    except (KafkaError, IllegalStateError):
+        return
     await _heed(self, lane, ear, raw)
 
 

@@ -103,6 +103,8 @@ class Waits:
             figures = (await self.river.status(service)).get("tally", {})
             if not figures.get("compared"):
                 reasons.append(f"{service} has not compared yet")
+            elif figures["lacking"] > figures["unhealed"]:  # it may have heard them since; the next look will tell
+                reasons.append(f"{service} lacked {figures['lacking']} streams when it compared last")
         if not self.tally.undone:
             for (source, hearer), missing in (await self.versions.missing()).items():
                 reasons.append(f"{hearer} has not heard {missing} that {source} said")
