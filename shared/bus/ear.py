@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _LONGEST_LOOK_MS = 300
 _LONGEST_FAREWELL = 5.0
+_NOWHERE = TopicPartition("nowhere", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,22 @@ class Ear:
         except Exception as error:
             if isinstance(error, KafkaError) and not isinstance(error, CorruptRecordException):
                 raise  # of the broker or the group: nothing was drained yet
+            await self._is_led()
             found = await self._one_by_one(max_records or 1)
         self.alive = asyncio.get_running_loop().time()
         for where, records in found.items():
             self._delivered[where] = records[-1].offset + 1
         return found
+
+    async def _is_led(self) -> None:
+        """KafkaError when the consumer's own work in its group has ended: no record is to blame for what it raises.
+
+        Asked for a partition that is nobody's, it drains nothing and raises only what has ended it.
+        """
+        try:
+            await self._consumer.getmany(_NOWHERE)
+        except Exception as error:
+            raise KafkaError(f"the consumer's work in its group has ended: {type(error).__name__}") from error
 
     async def _one_by_one(self, most: int) -> dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]:
         """Records one at a time until the one is found that cannot be read; it is passed over, and told of."""

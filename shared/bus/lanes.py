@@ -25,6 +25,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 from faststream.message import StreamMessage
 
+from shared import hanging_up
 from shared.bus import rows
 from shared.bus.ear import Ear
 from shared.bus.hearing import Hearer
@@ -135,6 +136,7 @@ class Bus:
 
     async def start(self) -> None:
         """Join the consumer group and hear. BrokerAwayError when the broker does not answer: try again."""
+        hanging_up.is_told()
         broker = KafkaBroker(
             self.kafka.split(","),  # a text with several addresses would be one address to FastStream
             apply_types=False,
