@@ -25,8 +25,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 from faststream.message import StreamMessage
 
-from shared import hanging_up
-from shared.bus import rows
+from shared.bus import hanging_up, rows
 from shared.bus.ear import Ear
 from shared.bus.hearing import Hearer
 from shared.bus.incarnations import topic_ids

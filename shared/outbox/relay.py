@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from shared import hanging_up, telemetry
+from shared import telemetry
 from shared.envelope import Cause, Envelope, headers_of
 from shared.outbox.said import rank
 from shared.parting import parted
@@ -82,7 +82,6 @@ class Relay:
 
     async def run(self) -> None:
         """Hold shards and carry, for ever; every failure of broker or database is waited out with the shards let go."""
-        hanging_up.is_told()
         wait = _SHORTEST_BACKOFF
         while True:
             before = self.sent

@@ -12,7 +12,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.admin import ApiVersionRequest
 
-from shared import hanging_up
+from shared.bus import hanging_up
 from shared.bus.ear import Ear
 
 HERE = TopicPartition("intake.dossier", 0)

@@ -16,7 +16,7 @@ _send: Any = AIOKafkaConnection.send
 
 
 def is_told() -> None:
-    """From now on such a connection is closed, and its user gets KafkaConnectionError. Repeating it changes nothing."""
+    """From now on such a connection is closed, and its user, in the whole process, gets KafkaConnectionError."""
     AIOKafkaConnection.send = _sent  # type: ignore[method-assign]
 
 
