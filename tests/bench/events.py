@@ -14,7 +14,6 @@ from typing import Any, Final, TypeAlias
 
 import uuid_utils
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import CommitFailedError
 
 from deploy.sample.calendars import vietnam_calendar
 from shared.calendar import Term, TermUnit, WorkingCalendar, due_of_term
@@ -22,7 +21,6 @@ from shared.envelope import Envelope, headers_of
 from shared.events import Channel, DossierReceived
 from shared.journal import shard_of
 from shared.topics import INTAKE, Service
-from tests.processes import until
 
 UNIT: Final = "000.01.99.H41"
 PROCEDURE: Final = "1.001776"
@@ -77,27 +75,6 @@ def record_of(number: int, calendar: WorkingCalendar) -> tuple[int, bytes, bytes
         event.model_dump_json(exclude_defaults=True).encode(),
         headers_of(envelope),
     )
-
-
-async def pass_over(kafka: str, group: str) -> None:
-    """Let a group begin where intake's topic ends now, as soon as its former members have timed out."""
-    partitions = [TopicPartition(INTAKE.name, partition) for partition in range(INTAKE.partitions)]
-    ends = await _ends(kafka, partitions)
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=group, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        consumer.assign(partitions)
-
-        async def is_committed() -> bool:
-            try:
-                await consumer.commit(ends)
-            except CommitFailedError:
-                return False
-            return True
-
-        await until(is_committed, f"the group {group} has no member any more", seconds=60)
-    finally:
-        await consumer.stop()
 
 
 Prepared: TypeAlias = "dict[int, list[tuple[int, bytes, bytes, list[tuple[str, bytes]]]]]"

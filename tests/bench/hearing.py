@@ -10,11 +10,12 @@ import asyncpg
 
 from deploy.launcher.servers import Servers
 from shared.calendar import to_data
-from shared.topics import INTAKE, Service, Topic
-from tests.bench.events import PROCEDURE, UNIT, office, pass_over, prepared, produce
+from shared.topics import INTAKE, Topic
+from tests.bench.events import PROCEDURE, UNIT, office, prepared, produce
 from tests.bench.figure import Aim, Figure, Run
 from tests.bench.machine import said_by, seconds_of
 from tests.bench.sides import ALTERNATIVE_TOPIC, LIMIT_TOPIC
+from tests.flow.rough import make_anew
 
 TOPICS: Final = (Topic(LIMIT_TOPIC), Topic(ALTERNATIVE_TOPIC))
 
@@ -43,8 +44,9 @@ async def prepare(owner: asyncpg.Connection[asyncpg.Record]) -> None:
 
 
 async def begin(servers: Servers) -> None:
-    """Intake's door, if it was measured before, has announced dossiers that routing is not to hear here."""
-    await pass_over(servers.kafka, Service.ROUTING.value)
+    """Intake's door, if it was measured before, has announced dossiers that routing is not to hear here: a topic that
+    was made anew meanwhile is heard from its beginning, whatever was committed."""
+    await make_anew(servers.kafka, (INTAKE,))
 
 
 async def run(servers: Servers, side: str) -> Run:
