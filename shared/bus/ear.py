@@ -122,6 +122,7 @@ class Ear:
                 except (ConsumerStoppedError, IllegalStateError):
                     raise
                 except Exception as error:  # whatever a parser raises
+                    await self._is_led()
                     found.setdefault(where, []).append(await self._pass_over(where, error))
                     return found
                 if not one:
