@@ -46,7 +46,7 @@ class Letters:
     def written(self, claimed: Claimed, address: str) -> bytes | Unsendable:
         """The letter to this address (RFC 5322), or why it cannot be addressed. All but the address is ASCII.
 
-        Put together here: `EmailMessage` parses and folds each of ten headers anew, which takes some five times as long.
+        Put together here: `EmailMessage` parses and folds each of ten headers anew, which takes five times as long.
         """
         to = _addressed(address)
         if to is None:
