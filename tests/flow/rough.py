@@ -115,6 +115,17 @@ async def publish_spoiled(kafka: str, record: Record) -> None:
         await producer.stop()
 
 
+async def ends(kafka: str, topics: Sequence[Topic]) -> dict[tuple[str, int], int]:
+    """By (topic, partition) the offset that the next record there will have."""
+    reader: Any = AIOKafkaConsumer(bootstrap_servers=kafka)
+    await reader.start()
+    try:
+        where = [TopicPartition(one.name, number) for one in topics for number in range(one.partitions)]
+        return {(each.topic, each.partition): end for each, end in (await reader.end_offsets(where)).items()}
+    finally:
+        await reader.stop()
+
+
 async def everything(kafka: str, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
     """All records of a topic, by partition, in their order."""
     consumer: Any = AIOKafkaConsumer(

@@ -9,8 +9,9 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Any, Final
@@ -27,7 +28,7 @@ from tests.faults.history import Asked, Outcome
 from tests.faults.load import Doors, submission
 from tests.faults.strikes import Strike
 from tests.flow.river import TOWN_PROCEDURE
-from tests.flow.rough import cut, make_anew
+from tests.flow.rough import cut, ends, everything, make_anew
 from tests.processes import until
 
 _LOST: Final = 20
@@ -44,28 +45,31 @@ async def wipe(ground: Ground, times: int) -> None:
         hearers = ground.chance.choice(_LAGGARDS)
         sources = [source for source, all_of_them in HEARERS.items() if set(hearers) <= set(all_of_them)]
         lost = [TOPIC_OF[Service(source)] for source in sources] + [CONTACT] * ("notification" in hearers)
-        await ways[turn % len(ways)](ground, hearers, lost)
+        before = await ways[turn % len(ways)](ground, hearers, lost)
         await ground.waits.healed()
+        await _declare_skipped(ground, before)
 
 
-async def _records_deleted(ground: Ground, hearers: Sequence[str], lost: Sequence[Topic]) -> None:
+async def _records_deleted(ground: Ground, hearers: Sequence[str], lost: Sequence[Topic]) -> _Before:
     """Whatever lies there goes; from a compacted topic no records can be deleted: that one is made anew."""
     async with _lagging(ground, hearers, lost):
         compacted = [topic for topic in lost if topic.compacted]
-        async with _forgotten(ground, lost):
+        async with _forgotten(ground, lost) as before:
             await cut(ground.river.servers.kafka, [topic for topic in lost if not topic.compacted])
             await _anew(ground, compacted)
         ground.tally.done["topics emptied"] += 1
+    return before
 
 
-async def _made_anew(ground: Ground, hearers: Sequence[str], lost: Sequence[Topic]) -> None:
+async def _made_anew(ground: Ground, hearers: Sequence[str], lost: Sequence[Topic]) -> _Before:
     async with _lagging(ground, hearers, lost):
-        async with _forgotten(ground, lost):
+        async with _forgotten(ground, lost) as before:
             await _anew(ground, lost)
         ground.tally.done["topics made anew"] += 1
+    return before
 
 
-async def _cut_short(ground: Ground, hearers: Sequence[str], lost: Sequence[Topic]) -> None:
+async def _cut_short(ground: Ground, hearers: Sequence[str], lost: Sequence[Topic]) -> _Before:
     """A broker's older copy: every topic ends earlier than it did, and so do the offsets that groups committed."""
     servers, data = ground.river.servers, ground.river.layout.kafka / "data"
     copy = data.with_name("data.older")
@@ -74,13 +78,14 @@ async def _cut_short(ground: Ground, hearers: Sequence[str], lost: Sequence[Topi
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(data, copy)
     await servers.start("kafka")
-    async with _lagging(ground, hearers, lost), _forgotten(ground, [*TOPIC_OF.values(), CONTACT]):
+    async with _lagging(ground, hearers, lost), _forgotten(ground, [*TOPIC_OF.values(), CONTACT]) as before:
         await servers.kill("kafka")
         ground.tally.done["kafka ended"] += 1
         shutil.rmtree(data)
         copy.rename(data)
         await servers.start("kafka")
         ground.tally.done["topics cut short"] += 1
+    return before
 
 
 async def lose_the_last(ground: Ground, times: int) -> None:
@@ -186,27 +191,55 @@ async def _lagging(ground: Ground, hearers: Sequence[str], topics_: Sequence[Top
             ground.river.running[hearer].resume()
 
 
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """Before topics forget: by (topic, partition) where they ended, by topic what each subject's hearers all had."""
+
+    ends: Mapping[tuple[str, int], int]
+    heard: Mapping[str, Mapping[str, int]]
+
+
 @asynccontextmanager
-async def _forgotten(ground: Ground, lost: Sequence[Topic]) -> AsyncIterator[None]:
+async def _forgotten(ground: Ground, lost: Sequence[Topic]) -> AsyncIterator[_Before]:
     """Declare what may be lost while the block wipes: what somebody had not heard before, of all that was said after.
 
     Of a compacted topic only the latest states are sent; any of them may have been lost.
     """
     sources = {source.value: topic for source, topic in TOPIC_OF.items() if topic in lost}
-    before = {
-        source: [await ground.versions.heard_by(hearer, source) for hearer in HEARERS[source]] for source in sources
-    }
-    yield
+    heard = {topic.name: await _heard_by_all(ground, source) for source, topic in sources.items()}
+    yield _Before(await ends(ground.river.servers.kafka, lost), heard)
     for source, topic in sources.items():
-        declared = ground.tally.lost.setdefault(topic.name, {})
         for subject, said in (await ground.versions.said_by(source)).items():
-            heard = min(each.get(subject, 0) for each in before[source])
-            declared.setdefault(subject, set()).update(range(heard + 1, said + 1))
+            _declare(ground, topic.name, subject, range(heard[topic.name].get(subject, 0) + 1, said + 1))
     if CONTACT in lost:
-        declared = ground.tally.lost.setdefault(CONTACT.name, {})
         for subject, version in (await ground.versions.contacts_said()).items():
-            declared.setdefault(subject, set()).update(range(1, version + 1))
+            _declare(ground, CONTACT.name, subject, range(1, version + 1))
     ground.tally.done["topic lost"] += 1
+
+
+async def _heard_by_all(ground: Ground, source: str) -> dict[str, int]:
+    """By subject the version that every hearer of a speaker has heard."""
+    each = [await ground.versions.heard_by(hearer, source) for hearer in HEARERS[source]]
+    return {subject: min(one.get(subject, 0) for one in each) for subject in set().union(*each)}
+
+
+async def _declare_skipped(ground: Ground, before: _Before) -> None:
+    """Declare what was said after the loss, and may have been skipped by a hearer who stood further on than the topic.
+
+    Where a topic ends earlier than before, and is filled again beyond where he stood before he looks, nothing tells him
+    that what lies there is new. So what lies there now, below where it ended, may have been skipped (and at its end: a
+    record may have come in between the look and the loss).
+    """
+    for topic in {topic for topic, _ in before.ends}:
+        heard = before.heard.get(topic, {})
+        for one in await everything(ground.river.servers.kafka, topic):
+            subject, version = (one.key or b"").decode(), int(dict(one.headers)["ce_streamversion"])
+            if one.offset <= before.ends[topic, one.partition] and version > heard.get(subject, 0):
+                _declare(ground, topic, subject, (version,))
+
+
+def _declare(ground: Ground, topic: str, subject: str, versions: Iterable[int]) -> None:
+    ground.tally.lost.setdefault(topic, {}).setdefault(subject, set()).update(versions)
 
 
 async def _anew(ground: Ground, wanted: Sequence[Topic]) -> None:
