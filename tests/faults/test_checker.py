@@ -71,6 +71,10 @@ def evidence(keys: Keys) -> Evidence:
     handed = Asked("hand_over", "routing", "k2", story.subject, {"seen": begun.version, "action": {}})
     refused = Asked("resume", "routing", "k3", story.subject, {"seen": begun.version, "action": {}})
     accepted = Operation(2, handed, Outcome.OK, 200, {"version": 3})
+    tables = _tables(story.subject, said)
+    tables["intake"]["ever_sealed"] = [
+        {"dossier": one, "wrapped_key": wrapped} for one, wrapped in keys.wrapped.items()
+    ]
     return Evidence(
         operations=[
             Operation(1, submitted, Outcome.OK, 201, {"id": story.subject}),
@@ -82,7 +86,7 @@ def evidence(keys: Keys) -> Evidence:
         dropped=0,
         clocks_set=[ClockSet(story.subject, "near", 1, near.recorded - timedelta(seconds=1))],
         tally=Tally(),
-        tables=_tables(story.subject, said),
+        tables=tables,
         journals={
             **{source: [_said(one) for one in said if one.source.value == source] for source in _SOURCES},
             "reporting": [],
@@ -384,6 +388,11 @@ def _the_register_forgot(one: Evidence) -> None:
         one.keyrings[service] = Keyring(ring.service, ring._private, ring._public)
 
 
+def _the_register_forgot_and_the_topic_is_lost(one: Evidence) -> None:
+    _the_register_forgot(one)
+    one.contacts.clear()
+
+
 def _the_citizen_is_back(one: Evidence) -> None:
     one.tables["intake"]["citizen"].append({"dossier": _GONE})
 
@@ -489,6 +498,10 @@ def test_what_was_parked_behind_one_that_waits_for_its_cause_is_no_gap(evidence:
         (_a_hearer_is_ahead, "no hearer has heard what was never said"),
         (_a_contact_is_older, "notification has the contact that intake sealed last, or knows that it was erased"),
         (_the_register_forgot, "what was sealed for an erased subject opens for no program of ours"),
+        (
+            _the_register_forgot_and_the_topic_is_lost,
+            "what was sealed for an erased subject opens for no program of ours",
+        ),
         (_the_citizen_is_back, "no store has anything of an erased citizen"),
         (_no_tombstone_lies_there, "of an erased contact the highest version is a tombstone"),
         (_intake_forgot_an_erasure, "every erasure that was accepted is in the register and in the store"),

@@ -13,17 +13,18 @@ from tests.faults.history import Outcome
 
 
 def _no_program_opens_it(evidence: Evidence, finding: Finding) -> None:
+    """Whatever key there ever was: as a witness beside the store remembers it, and as it lies on the topic."""
+    keys = {(one.dossier, one.wrapped_key) for one in evidence.contacts if one.wrapped_key is not None}
+    keys |= {(row["dossier"], row["wrapped_key"]) for row in evidence.tables["intake"]["ever_sealed"]}
     living = 0
-    for one in evidence.contacts:
-        if one.wrapped_key is None:
-            continue
-        opens = evidence.opens(one.dossier, one.wrapped_key)
-        if one.dossier in evidence.register:
-            finding.holds(not opens, f"what lies of the erased {one.dossier} on {CONTACT.name} opens")
+    for dossier, wrapped in keys:
+        opens = evidence.opens(dossier, wrapped)
+        if dossier in evidence.register:
+            finding.holds(not opens, f"what was sealed for the erased {dossier} opens")
         else:
             living += opens
     if not living:
-        finding.broken.append("no contact opens at all: it was not looked at rightly")
+        finding.broken.append("no key opens anything at all: it was not looked at rightly")
 
 
 def _the_stores_have_nothing_of_it(evidence: Evidence, finding: Finding) -> None:

@@ -32,7 +32,7 @@ HEARS: Final = {
 """Who hears whom, as docs/delivery.md says; not read from the services, whose word is what is examined."""
 
 _TABLES: Final = {
-    "intake": ("dossier", "command", "counter", "citizen", "erasure", "snapshot"),
+    "intake": ("dossier", "command", "counter", "citizen", "ever_sealed", "erasure", "snapshot"),
     "routing": ("journey", "command", "ledger"),
     "notification": ("dossier", "notice", "attempt", "contact"),
     "reporting": ("dossier_now", "timeline", "cell"),

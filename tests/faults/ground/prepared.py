@@ -44,6 +44,18 @@ CREATE TRIGGER remember_pointed AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNC
 """What was parked is deleted when it is heard: without a witness, parking would hide a relay's faults. Pointers are
 deleted when they are sent: without one, nobody could tell what was published again."""
 
+_WITNESS_OF_KEYS: Final = """
+CREATE TABLE ever_sealed (dossier text, wrapped_key text);
+CREATE FUNCTION remember_sealed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO ever_sealed VALUES (new.dossier, new.wrapped_key);
+    RETURN new;
+END $$;
+CREATE TRIGGER remember_sealed AFTER INSERT ON citizen FOR EACH ROW EXECUTE FUNCTION remember_sealed();
+"""
+"""An erasure deletes the key, and a topic that is lost has none either: without a witness (as any backup is one) nobody
+could try whether it still opens something."""
+
 _TALLIED: Final = {"TALLY_SECONDS": "1", "TALLY_ROTATION_SECONDS": "10"}
 """A lost last event is to be found while somebody watches."""
 
@@ -124,3 +136,5 @@ async def _witnessed(river: River) -> None:
     for service in SERVICES:
         async with river.store(service) as store:
             await store.execute(_WITNESS)
+    async with river.store("intake") as store:
+        await store.execute(_WITNESS_OF_KEYS)
