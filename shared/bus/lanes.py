@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -26,6 +25,7 @@ from faststream.kafka.message import KafkaMessage
 from faststream.message import StreamMessage
 
 from shared.bus import hanging_up, rows
+from shared.bus.assigning import WholeRangeAssignor
 from shared.bus.ear import Ear
 from shared.bus.hearing import Hearer
 from shared.bus.incarnations import topic_ids
@@ -212,7 +212,7 @@ class Bus:
             max_poll_interval_ms=int(_POLL_INTERVAL * 1000),
             fetch_max_bytes=_LARGEST_FETCH,
             max_partition_fetch_bytes=_LARGEST_FETCH_OF_PARTITION,
-            partition_assignment_strategy=(RangePartitionAssignor,),
+            partition_assignment_strategy=(WholeRangeAssignor,),
             parser=_raw_parser,
             decoder=_raw_decoder,
         )

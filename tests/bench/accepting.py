@@ -118,7 +118,12 @@ async def _asked(
         used / count * 1e6,
         worked / count * 1e6,
         await _rows(owner),
-        {"p50, ms": said["p50"] * 1000, "p99, ms": said["p99"] * 1000, "dossiers a commit": await _together(owner)},
+        {
+            "p50, ms": said["p50"] * 1000,
+            "p99, ms": said["p99"] * 1000,
+            "dossiers a commit": await _together(owner),
+            "who hands in, µs": said["used"] / count * 1e6,
+        },
     )
 
 

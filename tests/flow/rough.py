@@ -35,7 +35,13 @@ async def rough_servers() -> AsyncIterator[Servers]:
 
 async def make_anew(kafka: str, wanted: Sequence[Topic] = TOPICS) -> None:
     """Delete topics with all that is in them, and make them again: the same names, other topics."""
-    names = {topic.name for topic in wanted}
+    await delete(kafka, wanted)
+    await topics.create(kafka, wanted)
+
+
+async def delete(kafka: str, unwanted: Sequence[Topic]) -> None:
+    """Delete topics with all that is in them; those that are not there are left."""
+    names = {topic.name for topic in unwanted}
     admin: Any = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
 
@@ -47,7 +53,6 @@ async def make_anew(kafka: str, wanted: Sequence[Topic] = TOPICS) -> None:
         if there:
             await admin.delete_topics(sorted(there))
         await until(is_gone, "the topics are deleted")
-        await topics.create(kafka, wanted)
     finally:
         await admin.close()
 

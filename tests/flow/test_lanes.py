@@ -13,6 +13,7 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
+from deploy.launcher import topics
 from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
 from shared import outbox
@@ -25,7 +26,7 @@ from shared.journal import shard_of
 from shared.outbox import Relay
 from shared.store import Database
 from shared.topics import INTAKE, PARTITIONS, Service
-from tests.flow.rough import a_process, figure, is_committed, make_anew, publish, publish_spoiled, rough_servers
+from tests.flow.rough import a_process, delete, figure, is_committed, make_anew, publish, publish_spoiled, rough_servers
 from tests.layouts import ROUGH
 from tests.listening import Listener, emptied, listening, speak, told
 from tests.processes import free_port, until
@@ -539,6 +540,33 @@ async def test_a_topic_deleted_made_anew_and_published_again_under_a_running_hea
 
         carrying.cancel()
         await asyncio.gather(carrying, return_exceptions=True)
+
+
+async def test_a_topic_that_is_made_anew_while_all_its_hearers_start_anew_is_heard(
+    servers: Servers, database: Database
+) -> None:
+    """While it is gone the group takes a new turn; then static members come back to what was assigned in that turn.
+
+    Only who leads a group looks for topics, and members that come back do not lead: these here were never there before.
+    """
+    async with listening_to(servers, database, slot=7) as ear:
+        await ear.hears_somebody_else()
+        before = _turns(ear)
+        await delete(servers.kafka, [INTAKE])
+        await until(
+            lambda: all(now > old + 1 for old, now in zip(before, _turns(ear), strict=True)),
+            "the group takes a turn without it",
+            seconds=60,
+        )
+    await topics.create(servers.kafka, [INTAKE])
+
+    async with listening_to(servers, database, slot=7) as ear:
+        await ear.hears_somebody_else()
+
+
+def _turns(ear: Ear) -> list[int]:
+    """How often partitions were taken from each lane and given to it."""
+    return [lane.ear.turn.assignment for lane in ear.bus._lanes if lane.ear is not None]
 
 
 # --- two processes, one group ----------------------------------------------------------------------------------------
