@@ -43,10 +43,13 @@ _READ_BYTES: Final = 8_388_608
 _LARGEST_BATCH: Final = 1_048_576
 _SHORTEST_WAIT: Final = 0.02
 _LONGEST_WAIT: Final = 0.25
-# A round costs much the same for one pointer as for a hundred. Under load the next begins only after this, so that it
-# has a hundred to carry; what is committed after a quiet while is carried at once.
+# A round costs broker, database and this process much the same for one pointer as for a hundred: it is a file synced
+# for every partition. So the next begins only after a while, and after a longer one where there was much to carry; what
+# is committed after a quiet while is carried at once, and a backlog without a pause.
 _BETWEEN_ROUNDS: Final = 0.1
-_FEW: Final = 500
+_BETWEEN_LARGE_ROUNDS: Final = 0.2
+_LARGE: Final = 100
+_BACKLOG: Final = 1000
 _IDLE_SESSION_TIMEOUT: Final = "3s"
 # The session is gone after 3 s without a word; a connection that answers nothing for so long leads nowhere.
 _LONGEST_STATEMENT: Final = 10.0
@@ -137,8 +140,9 @@ class Relay:
                 began = loop.time()
                 await self._send(connection, producer, rows)
                 wait = _SHORTEST_WAIT
-                if len(rows) < _FEW:
-                    await asyncio.sleep(began + _BETWEEN_ROUNDS - loop.time())
+                if len(rows) < _BACKLOG:
+                    between = _BETWEEN_ROUNDS if len(rows) < _LARGE else _BETWEEN_LARGE_ROUNDS
+                    await asyncio.sleep(began + between - loop.time())
                 continue
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.committed.wait(), wait)

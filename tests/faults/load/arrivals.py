@@ -11,13 +11,11 @@ from datetime import datetime
 from random import Random
 from typing import Final
 
-import asyncpg
-
 from tests.faults.history import Asked, History, Operation, Outcome
 from tests.faults.load import steps
 from tests.faults.load.doors import Doors
 from tests.faults.load.town import Town
-from tests.flow.river import TOWN_PROCEDURE, WARD, River
+from tests.flow.river import STORE_IS_AWAY, TOWN_PROCEDURE, WARD, River
 
 STEPS: Final = (
     "submit",
@@ -202,6 +200,6 @@ class Load:
             try:
                 async with self.river.store("routing") as store:
                     rows = await store.fetch(_SET_CLOCKS, sorted(self.town.sleeping))
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            except STORE_IS_AWAY:
                 continue  # the database is being treated badly: time stands still meanwhile
             self.came.clocks_set += [ClockSet(**row) for row in rows]

@@ -13,6 +13,7 @@ from tests.faults.ground import Ground, while_it_moves
 from tests.faults.load import Doors, submission
 from tests.faults.strikes import Strike
 from tests.faults.wire import Wire, through, wire_to
+from tests.flow.river import STORE_IS_AWAY
 from tests.processes import until
 
 _KINDS: Final = ("cut", "answers cut", "halved")
@@ -111,11 +112,14 @@ async def _found_again(ground: Ground, who: str) -> None:
 
     async def everybody_has_them() -> bool:
         there.clear()
-        for service in SERVICES:
-            async with ground.river.store(service) as store:
-                there.append(await store.fetchval(_HEARD, dossiers))
-        async with ground.river.store("notification") as store:
-            there.append(await store.fetchval(_TOLD, dossiers))
+        try:
+            for service in SERVICES:
+                async with ground.river.store(service) as store:
+                    there.append(await store.fetchval(_HEARD, dossiers))
+            async with ground.river.store("notification") as store:
+                there.append(await store.fetchval(_TOLD, dossiers))
+        except STORE_IS_AWAY:
+            return False  # somebody else strikes at the database just now
         return min(there) == len(dossiers)
 
     await while_it_moves(everybody_has_them, lambda: tuple(there), f"everything goes on after {who}")
