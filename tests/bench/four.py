@@ -1,9 +1,10 @@
-"""The four services of the bench with the mail catcher: on databases made anew, and what of the work is done."""
+"""The four services of the bench and a mail provider: on databases made anew, and what of the work is done."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,8 +14,8 @@ import asyncpg
 import httpx
 
 from deploy.launcher import postgres, process, programs
-from deploy.launcher.layout import SERVICES
-from deploy.launcher.process import Running
+from deploy.launcher.layout import HOST, SERVICES
+from deploy.launcher.process import Program, Running
 from deploy.launcher.servers import Servers
 from deploy.migrate import migrate_all
 from shared.calendar import to_data
@@ -96,7 +97,7 @@ async def four(servers: Servers) -> AsyncIterator[Four]:
     await make_anew(servers.kafka, (*TOPICS, CONTROL))
     make_keys(BENCH.keys)
     told = {"TRACES_SAMPLED": "0.01", "LOG_LEVEL": "WARNING"}
-    made = [programs.mail(BENCH), *(programs.service(name, BENCH, servers.kafka, databases) for name in SERVICES)]
+    made = [_provider(), *(programs.service(name, BENCH, servers.kafka, databases) for name in SERVICES)]
     running: dict[str, Running] = {}
     stores: dict[str, asyncpg.Connection[asyncpg.Record]] = {}
     async with AsyncExitStack() as stack:
@@ -114,6 +115,22 @@ async def four(servers: Servers) -> AsyncIterator[Four]:
         ours = Four(running, stores, servers)
         await _seed(ours)
         yield ours
+
+
+def _provider() -> Program:
+    """In the mail catcher's place, at its port."""
+    port = BENCH.ports["smtp"]
+    command = (sys.executable, "-m", "tests.bench.provider", str(port))
+
+    async def is_ready() -> bool:
+        try:
+            _, writer = await asyncio.open_connection(HOST, port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    return replace(programs.mail(BENCH), command=command, is_ready=is_ready, port=port)
 
 
 async def _seed(ours: Four) -> None:

@@ -2,7 +2,7 @@
 
 The limit is what the cores would carry if nobody stood in anybody's way: cores ÷ what the stages take for a dossier in
 processor time, each taken while the other services stand still (SIGSTOP). A stage's time is that of its service, of the
-database and of the broker; those who hand in, and the mail catcher, work on the same cores and are not counted there.
+database and of the broker; those who hand in, and the mail provider, work on the same cores and are not counted there.
 """
 
 from __future__ import annotations
