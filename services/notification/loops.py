@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -47,10 +47,12 @@ class Sender:
     away_because: str | None = None
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
     _recording: Together[Attempted, None] = field(init=False)
+    _committed: asyncio.Event = field(init=False)
 
     def __post_init__(self) -> None:
         """Letters that come back while a transaction is in flight are written down together in the next."""
         self._recording = Together(self._record)
+        self._committed = self.database.woken()
 
     async def run(self) -> None:
         """Send until cancelled, then finish what is under way. While the provider is away, only ask whether it is."""
@@ -63,10 +65,11 @@ class Sender:
                         await asyncio.sleep(probe_wait)
                         probe_wait = 1.0 if await self.probe() else min(probe_wait * 2, _LONGEST_PROBE_WAIT)
                         continue
+                    self._committed.clear()
                     begun = await self._begin(free)
                     if begun < free:  # what is due is under way: what comes meanwhile is taken together
                         wait = _SHORTEST_WAIT if begun else min(wait * 1.5, _LONGEST_WAIT)
-                        await asyncio.sleep(wait)
+                        await self._pause(wait)
             finally:
                 await self._finish()
 
@@ -100,6 +103,16 @@ class Sender:
         while (free := self.at_once - len(self._under_way)) * 2 < self.at_once:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
         return free
+
+    async def _pause(self, wait: float) -> None:
+        """Until something is committed here that may be due, or for so long: a lease, or a retry, comes due by itself.
+
+        Never shorter than the shortest wait: what is committed meanwhile is taken together.
+        """
+        await asyncio.sleep(_SHORTEST_WAIT)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait - _SHORTEST_WAIT):
+                await self._committed.wait()
 
     async def _begin(self, free: int) -> int:
         try:

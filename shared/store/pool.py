@@ -139,6 +139,13 @@ class Database:
 
     pool: Pool
     committed: asyncio.Event = field(default_factory=asyncio.Event)
+    _woken: list[asyncio.Event] = field(default_factory=list)
+
+    def woken(self) -> asyncio.Event:
+        """One more signal that something was committed, for somebody else than the relay. Clear it before looking."""
+        signal = asyncio.Event()
+        self._woken.append(signal)
+        return signal
 
     @asynccontextmanager
     async def connection(self, *, within: float | None = None) -> AsyncIterator[Transaction]:
@@ -170,7 +177,8 @@ class Database:
                 connection.terminate()
                 await self.renew()
                 raise
-        self.committed.set()
+        for signal in (self.committed, *self._woken):
+            signal.set()
 
     async def renew(self) -> None:
         """Trust no connection of the pool any more: each is replaced when it is wanted next.

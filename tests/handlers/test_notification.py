@@ -717,6 +717,27 @@ async def test_two_senders_send_every_letter_once(notification: Notification) ->
     assert len({letter["Message-ID"] for letter in notification.provider.letters}) == len(dossiers)
 
 
+async def test_a_notice_that_is_committed_wakes_a_sender_that_has_nothing_to_do(
+    notification: Notification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, pause = asyncio.Event(), Sender._pause
+
+    async def for_an_hour(self: Sender, _: float) -> None:
+        waits.set()
+        await pause(self, 3600.0)
+
+    monkeypatch.setattr(Sender, "_pause", for_an_hour)
+    running = asyncio.create_task(notification.sender.run())
+    await waits.wait()
+
+    await notification.a_dossier()
+
+    await asyncio.wait_for(notification.provider.arrived.wait(), 30)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
 async def test_at_the_end_a_letter_under_way_is_finished_and_recorded(notification: Notification) -> None:
     subject = await notification.a_dossier()
     notification.provider.hold = asyncio.Event()
