@@ -11,9 +11,12 @@ They outlive the session, so that the next one finds them warm; `stop_servers(la
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import psutil
 
 from deploy.launcher import kafka, postgres, process, state
 from deploy.launcher.layout import Layout
@@ -23,6 +26,8 @@ from deploy.launcher.progress import Progress, Silent
 if TYPE_CHECKING:
     from deploy.launcher.postgres import Databases
     from deploy.launcher.process import Program, Running
+
+_LONGEST_FAREWELL: Final = 60.0
 
 STOP_SIGNALS = {"postgres": signal.SIGINT}
 
@@ -45,8 +50,15 @@ class Servers:
         return self.layout.kafka_servers
 
     async def kill(self, name: str) -> None:
-        """SIGKILL `postgres` or `kafka`; returns when it is gone."""
+        """SIGKILL `postgres` or `kafka`; returns when it is gone, and with it its own processes.
+
+        PostgreSQL's backends notice a moment later, and until then a new one does not start on the data.
+        """
+        own = []
+        with contextlib.suppress(psutil.Error):
+            own = psutil.Process(self.running[name].pid).children(recursive=True)
         await self.running[name].kill()
+        await asyncio.to_thread(psutil.wait_procs, own, _LONGEST_FAREWELL)
 
     def suspend(self, name: str) -> None:
         """SIGSTOP `postgres` (its backends go on: they are processes of their own) or `kafka`."""
