@@ -13,12 +13,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import psutil
 
 from deploy.launcher import kafka, postgres, process, state
+from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import Layout
 from deploy.launcher.ports import refuse_busy
 from deploy.launcher.progress import Progress, Silent
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from deploy.launcher.process import Program, Running
 
 _LONGEST_FAREWELL: Final = 60.0
+_LOOK_EVERY: Final = 0.02
 
 STOP_SIGNALS = {"postgres": signal.SIGINT}
 
@@ -54,11 +57,15 @@ class Servers:
 
         PostgreSQL's backends notice a moment later, and until then a new one does not start on the data.
         """
-        own = []
+        own: list[psutil.Process] = []
         with contextlib.suppress(psutil.Error):
             own = psutil.Process(self.running[name].pid).children(recursive=True)
         await self.running[name].kill()
-        await asyncio.to_thread(psutil.wait_procs, own, _LONGEST_FAREWELL)
+        until = time.monotonic() + _LONGEST_FAREWELL
+        while left := [each for each in own if _lives(each)]:
+            if time.monotonic() > until:
+                raise LaunchError(f"{name} is killed, and {len(left)} of its own processes are still there.")
+            await asyncio.sleep(_LOOK_EVERY)
 
     def suspend(self, name: str) -> None:
         """SIGSTOP `postgres` (its backends go on: they are processes of their own) or `kafka`."""
@@ -126,6 +133,14 @@ async def end_all(layout: Layout) -> list[str]:
         process.end_group(entry, layout)
     state.write(layout, state.State())
     return ended
+
+
+def _lives(each: psutil.Process) -> bool:
+    """Whether a process is there, and more than an entry that nobody has fetched."""
+    try:
+        return each.is_running() and each.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _start(program: Program, layout: Layout) -> Running:

@@ -52,7 +52,7 @@ class Sender:
     def __post_init__(self) -> None:
         """Letters that come back while a transaction is in flight are written down together in the next."""
         self._recording = Together(self._record)
-        self._committed = self.database.woken()
+        self._committed = self.database.told_of_commits()
 
     async def run(self) -> None:
         """Send until cancelled, then finish what is under way. While the provider is away, only ask whether it is."""
@@ -116,7 +116,7 @@ class Sender:
 
     async def _begin(self, free: int) -> int:
         try:
-            async with self.database.transaction() as tx:
+            async with self.database.transaction(tells=False) as tx:
                 claimed = await store.take_due_notices(tx, free, self.lease)
         except Exception as error:
             if not is_transient(error):

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _LONGEST_LOOK_MS = 300
 _LONGEST_FAREWELL = 5.0
+_LONGEST_COMMIT = 15.0
 _NOWHERE = TopicPartition("nowhere", 0)
 
 
@@ -171,9 +172,11 @@ class Ear:
             return
         self._heard.update(following)
         try:
-            await self._consumer.commit(following)
-        except (KafkaError, IllegalStateError) as error:
-            # The partitions went to somebody else, or the broker is away: he will hear repeats, and drop them.
+            async with asyncio.timeout(_LONGEST_COMMIT):
+                await self._consumer.commit(following)
+        except (KafkaError, IllegalStateError, TimeoutError) as error:
+            # The partitions went to somebody else, the broker is away, or the topic is gone (of which aiokafka tries to
+            # commit without end): whoever hears them next will hear repeats, and drop them.
             log.info("offsets_not_committed", extra={"error": type(error).__name__})
 
     async def begin_again(self, where: TopicPartition) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.client import AIOKafkaClient
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -25,7 +26,6 @@ from faststream.kafka.message import KafkaMessage
 from faststream.message import StreamMessage
 
 from shared.bus import hanging_up, rows
-from shared.bus.assigning import WholeRangeAssignor
 from shared.bus.ear import Ear
 from shared.bus.hearing import Hearer
 from shared.bus.incarnations import topic_ids
@@ -54,6 +54,11 @@ _LONGEST_REQUEST_MS: Final = 15_000
 # By the answer to a heartbeat a member hears of a rebalance, and all wait for whoever hears of it last: with one every
 # two seconds, a service that was away longer than its session was ready up to two seconds later.
 _HEARTBEAT_MS: Final = 500
+_SESSION_MS: Final = 10_000
+# A topic that is there, and of which a lane holds nothing for so long, is given to nobody (decision 0112): who leads a
+# group sees a topic within the age of metadata.
+_UNHELD_AFTER: Final = 30.0
+_LONGEST_UNHELD: Final = 3600.0
 _GRACE: Final = 8.0
 _LOOK: Final = 1.0
 _LOOK_AROUND: Final = 5.0
@@ -67,12 +72,19 @@ class BrokerAwayError(Exception):
 
 @dataclass(slots=True)
 class _Lane:
-    """One consumer with its loop; ``busy`` while a batch is being heard."""
+    """One consumer with its loop; ``busy`` while a batch is being heard.
+
+    ``unheld``: since when it has held nothing of a topic that is there (the loop's time). ``patience``: for how many
+    seconds it bears that.
+    """
 
     trying: Trying
     states: bool
+    topics: frozenset[str]
     subscriber: Any = None
     busy: bool = False
+    unheld: float | None = None
+    patience: float = _UNHELD_AFTER
 
     @property
     def ear(self) -> Ear | None:
@@ -197,7 +209,8 @@ class Bus:
     def _listen(
         self, broker: KafkaBroker, topics: Sequence[Topic], group: str, member: str, *, states: bool = False
     ) -> None:
-        lane = _Lane(Trying(self.hearer, self.database, self._woken), states)
+        trying = Trying(self.hearer, self.database, self._woken)
+        lane = _Lane(trying, states, frozenset(topic.name for topic in topics))
         lane.subscriber = broker.subscriber(
             *(topic.name for topic in topics),
             batch=True,
@@ -207,12 +220,12 @@ class Bus:
             ack_policy=AckPolicy.MANUAL,
             max_records=_BATCH,
             batch_timeout_ms=_POLL_MS,
-            session_timeout_ms=10_000,
+            session_timeout_ms=_SESSION_MS,
             heartbeat_interval_ms=_HEARTBEAT_MS,
             max_poll_interval_ms=int(_POLL_INTERVAL * 1000),
             fetch_max_bytes=_LARGEST_FETCH,
             max_partition_fetch_bytes=_LARGEST_FETCH_OF_PARTITION,
-            partition_assignment_strategy=(WholeRangeAssignor,),
+            partition_assignment_strategy=(RangePartitionAssignor,),
             parser=_raw_parser,
             decoder=_raw_decoder,
         )
@@ -280,6 +293,8 @@ class Bus:
                 look = loop.time() + _LOOK_AROUND
                 await self._in_time(self._end_standing_still(), "sessions", seconds=2 * _LONGEST_ANSWER)
                 await self._in_time(self._look_for_incarnations(), "incarnations")
+                for lane in await self._unheld():
+                    await self._in_time(self._leave_for_a_while(lane), "ear", seconds=2 * _DEAF_AFTER)
             for lane in self._lanes:
                 if lane.is_deaf:
                     log.error("lane_deaf", extra={"group": lane.subscriber.group_id})
@@ -293,6 +308,36 @@ class Bus:
                 await look
         except Exception as error:
             log.info("watch_failed", extra={"at": at, "error": type(error).__name__})
+
+    async def _unheld(self) -> list[_Lane]:
+        """Lanes that have held nothing of a topic that is there for longer than they bear it."""
+        there: set[str] = set()
+
+        async def look() -> None:
+            there.update(await topic_ids(self._client, {name for lane in self._lanes for name in lane.topics}))
+
+        await self._in_time(look(), "topics")
+        now, found = asyncio.get_running_loop().time(), []
+        for lane in self._lanes:
+            held = {where.topic for where in lane.ear.assignment()} if lane.ear is not None else there
+            if lane.topics & there <= held:
+                lane.unheld, lane.patience = None, _UNHELD_AFTER
+            elif lane.unheld is None:
+                lane.unheld = now
+            elif now - lane.unheld > lane.patience:
+                found.append(lane)
+        return found
+
+    async def _leave_for_a_while(self, lane: _Lane) -> None:
+        """Longer than its session: then its group takes a new turn, and gives out what is there now.
+
+        Where there are more lanes than partitions it is in vain, so that it is done more and more rarely.
+        """
+        log.error("partitions_unheld", extra={"group": lane.subscriber.group_id})
+        lane.unheld, lane.patience = None, min(2 * lane.patience, _LONGEST_UNHELD)
+        await lane.subscriber.stop()
+        await asyncio.sleep(_SESSION_MS / 1000 + 1)
+        await lane.subscriber.start()
 
     async def _look_for_incarnations(self) -> None:
         held = {where: lane.ear for lane in self._lanes if lane.ear for where in lane.ear.assignment()}

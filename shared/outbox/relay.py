@@ -43,9 +43,9 @@ _READ_BYTES: Final = 8_388_608
 _LARGEST_BATCH: Final = 1_048_576
 _SHORTEST_WAIT: Final = 0.02
 _LONGEST_WAIT: Final = 0.25
-# A round costs broker, database and this process much the same for one pointer as for a hundred: it is a file synced
-# for every partition. So the next begins only after a while, and after a longer one where there was much to carry; what
-# is committed after a quiet while is carried at once, and a backlog without a pause.
+# A round costs broker, database and this process much the same for one pointer as for a hundred: a request, and an
+# append for every partition. So the next begins only after a while, and after a longer one where there was much to
+# carry; what is committed after a quiet while is carried at once, and a backlog without a pause.
 _BETWEEN_ROUNDS: Final = 0.1
 _BETWEEN_LARGE_ROUNDS: Final = 0.2
 _LARGE: Final = 100

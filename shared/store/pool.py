@@ -135,16 +135,19 @@ async def _leave_as_it_is(_: asyncpg.Connection[asyncpg.Record]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A service's own database: its pool, and the signal that something was committed (it wakes the relay)."""
+    """A service's own database: its pool, and the signals that something was committed.
+
+    ``committed`` wakes the relay; whoever else waits for commits has a signal of his own by `told_of_commits`.
+    """
 
     pool: Pool
     committed: asyncio.Event = field(default_factory=asyncio.Event)
-    _woken: list[asyncio.Event] = field(default_factory=list)
+    _others: list[asyncio.Event] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    def woken(self) -> asyncio.Event:
-        """One more signal that something was committed, for somebody else than the relay. Clear it before looking."""
+    def told_of_commits(self) -> asyncio.Event:
+        """One more signal that something was committed here. Clear it before looking, and look without telling."""
         signal = asyncio.Event()
-        self._woken.append(signal)
+        self._others.append(signal)
         return signal
 
     @asynccontextmanager
@@ -165,10 +168,11 @@ class Database:
                 raise
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, tells: bool = True) -> AsyncIterator[Transaction]:
         """A connection in a READ COMMITTED transaction: committed at the block's end, rolled back on an exception.
 
-        One that answered nothing is closed instead: to roll back on it would take as long again.
+        One that answered nothing is closed instead: to roll back on it would take as long again. ``tells`` False:
+        nobody is told of the commit, because what it writes gives nobody anything to do.
         """
         async with self.pool.acquire() as connection, connection.transaction():
             try:
@@ -177,8 +181,9 @@ class Database:
                 connection.terminate()
                 await self.renew()
                 raise
-        for signal in (self.committed, *self._woken):
-            signal.set()
+        if tells:
+            for signal in (self.committed, *self._others):
+                signal.set()
 
     async def renew(self) -> None:
         """Trust no connection of the pool any more: each is replaced when it is wanted next.

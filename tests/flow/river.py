@@ -34,9 +34,6 @@ ADMINISTRATOR: Final = {"X-Dev-Actor": "id=admin-1; roles=administrator,operator
 WARD_DESK: Final = {"X-Dev-Actor": f"id=desk-1; unit={WARD}; roles=desk,officer"}
 TOWN_DESK: Final = {"X-Dev-Actor": f"id=town-1; unit={TOWN}; roles=desk,specialist"}
 
-STORE_IS_AWAY: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
-"""What looking into a store may raise while its database is treated badly."""
-
 
 def command_id() -> dict[str, str]:
     """The header of a new command."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -75,11 +76,11 @@ class Ear:
 
         await until(were_told, f"versions {versions} are heard", seconds=seconds)
 
-    async def hears_somebody_else(self) -> None:
+    async def hears_somebody_else(self, *, seconds: float = 30) -> None:
         """The next event of another dossier, in the same partition too, is heard."""
         story = Story()
         await publish(self.kafka, [record_of(story.received())])
-        await self.hears(story, 1)
+        await self.hears(story, 1, seconds=seconds)
 
     async def dead(self) -> list[DeadLetter]:
         async with self.database.pool.acquire() as connection:
@@ -549,7 +550,8 @@ async def test_a_topic_that_is_made_anew_while_all_its_hearers_start_anew_is_hea
 
     Only who leads a group looks for topics, and members that come back do not lead: these here were never there before.
     """
-    async with listening_to(servers, database, slot=7) as ear:
+    slot = int(time.time())
+    async with listening_to(servers, database, slot=slot) as ear:
         await ear.hears_somebody_else()
         before = _turns(ear)
         await delete(servers.kafka, [INTAKE])
@@ -560,8 +562,8 @@ async def test_a_topic_that_is_made_anew_while_all_its_hearers_start_anew_is_hea
         )
     await topics.create(servers.kafka, [INTAKE])
 
-    async with listening_to(servers, database, slot=7) as ear:
-        await ear.hears_somebody_else()
+    async with listening_to(servers, database, slot=slot) as ear:
+        await ear.hears_somebody_else(seconds=180)
 
 
 def _turns(ear: Ear) -> list[int]:

@@ -44,6 +44,7 @@ from shared.seal import Keyring, make_keys, new_data_key, seal
 from shared.store import Database
 from shared.topics import CONTACT, TOPIC_OF
 from tests.handlers.provider import HANG_UP, Provider, a_provider
+from tests.processes import until
 from tests.stores import store
 
 WHEN = datetime(2019, 6, 3, 1, 30, tzinfo=UTC)
@@ -720,15 +721,23 @@ async def test_two_senders_send_every_letter_once(notification: Notification) ->
 async def test_a_notice_that_is_committed_wakes_a_sender_that_has_nothing_to_do(
     notification: Notification, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits, pause = asyncio.Event(), Sender._pause
+    """Nothing else does, not its own looks: those are transactions, too."""
+    looks, pause, begin = 0, Sender._pause, Sender._begin
 
     async def for_an_hour(self: Sender, _: float) -> None:
-        waits.set()
         await pause(self, 3600.0)
 
+    async def counted(self: Sender, free: int) -> int:
+        nonlocal looks
+        looks += 1
+        return await begin(self, free)
+
     monkeypatch.setattr(Sender, "_pause", for_an_hour)
+    monkeypatch.setattr(Sender, "_begin", counted)
     running = asyncio.create_task(notification.sender.run())
-    await waits.wait()
+    await until(lambda: looks > 0, "the sender has looked")
+    await asyncio.sleep(1)
+    assert looks == 1
 
     await notification.a_dossier()
 

@@ -14,16 +14,16 @@ from tests.faults.history import Outcome
 
 def _no_program_opens_it(evidence: Evidence, finding: Finding) -> None:
     """Whatever key there ever was: as a witness beside the store remembers it, and as it lies on the topic."""
-    keys = {(one.dossier, one.wrapped_key) for one in evidence.contacts if one.wrapped_key is not None}
-    keys |= {(row["dossier"], row["wrapped_key"]) for row in evidence.tables["intake"]["ever_sealed"]}
-    living = 0
-    for dossier, wrapped in keys:
+    there = {(one.dossier, one.wrapped_key) for one in evidence.contacts if one.wrapped_key is not None}
+    ever = {(row["dossier"], row["wrapped_key"]) for row in evidence.tables["intake"]["ever_sealed"]}
+    living = set()
+    for dossier, wrapped in there | ever:
         opens = evidence.opens(dossier, wrapped)
         if dossier in evidence.register:
             finding.holds(not opens, f"what was sealed for the erased {dossier} opens")
-        else:
-            living += opens
-    if not living:
+        elif opens:
+            living.add((dossier, wrapped))
+    if not living or not (living & there or CONTACT.name in evidence.tally.lost):
         finding.broken.append("no key opens anything at all: it was not looked at rightly")
 
 

@@ -11,11 +11,12 @@ from datetime import datetime
 from random import Random
 from typing import Final
 
+from shared.store import is_transient
 from tests.faults.history import Asked, History, Operation, Outcome
 from tests.faults.load import steps
 from tests.faults.load.doors import Doors
 from tests.faults.load.town import Town
-from tests.flow.river import STORE_IS_AWAY, TOWN_PROCEDURE, WARD, River
+from tests.flow.river import TOWN_PROCEDURE, WARD, River
 
 STEPS: Final = (
     "submit",
@@ -200,6 +201,8 @@ class Load:
             try:
                 async with self.river.store("routing") as store:
                     rows = await store.fetch(_SET_CLOCKS, sorted(self.town.sleeping))
-            except STORE_IS_AWAY:
+            except Exception as error:
+                if not is_transient(error):
+                    raise
                 continue  # the database is being treated badly: time stands still meanwhile
             self.came.clocks_set += [ClockSet(**row) for row in rows]

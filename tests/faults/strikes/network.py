@@ -9,11 +9,11 @@ from random import Random
 from typing import Final
 
 from deploy.launcher.layout import HOST, SERVICES
+from shared.store import is_transient
 from tests.faults.ground import Ground, while_it_moves
 from tests.faults.load import Doors, submission
 from tests.faults.strikes import Strike
 from tests.faults.wire import Wire, through, wire_to
-from tests.flow.river import STORE_IS_AWAY
 from tests.processes import until
 
 _KINDS: Final = ("cut", "answers cut", "halved")
@@ -118,7 +118,9 @@ async def _found_again(ground: Ground, who: str) -> None:
                     there.append(await store.fetchval(_HEARD, dossiers))
             async with ground.river.store("notification") as store:
                 there.append(await store.fetchval(_TOLD, dossiers))
-        except STORE_IS_AWAY:
+        except Exception as error:
+            if not is_transient(error):
+                raise
             return False  # somebody else strikes at the database just now
         return min(there) == len(dossiers)
 
