@@ -26,8 +26,8 @@ from tests.flow.river import River
 from tests.processes import free_port, until
 
 _READY_WITHIN: Final = 600.0
-"""Seconds, from the start of a process to its readiness: on a machine that is busy, with a broker that is killed again as
-soon as it is ready."""
+"""Seconds, from the start of a process to its readiness: on a machine that is busy, with a broker that is killed again
+as soon as it is ready."""
 
 
 @dataclass(slots=True)
