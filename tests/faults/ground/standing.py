@@ -50,6 +50,9 @@ class Ground:
     failed: bool = False
     """Whether the history is to be kept."""
 
+    provider_is_struck: bool = False
+    """Whether somebody strikes at the mail provider all the while: then nobody waits for single letters meanwhile."""
+
     clock: Clock | None = None
     """The time of day, where it can be set."""
 

@@ -33,10 +33,12 @@ said.
 async def everything(ground: Ground, seconds: int) -> None:
     """Processes, servers (and what lies on the topics), and the mail provider, side by side, each by chance."""
     await ground.ways_to_kafka()  # the broker is restarted for them, and nobody else may strike at it meanwhile
+    ground.provider_is_struck = True
     until = time.monotonic() + seconds
     async with asyncio.TaskGroup() as striking:
         for row in (_PROCESSES, _SERVERS, _MAIL):
             striking.create_task(_go_on(ground, row, until))
+    ground.provider_is_struck = False
     ground.tally.done["seconds of everything at once"] += seconds
 
 

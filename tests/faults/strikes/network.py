@@ -116,8 +116,9 @@ async def _found_again(ground: Ground, who: str) -> None:
             for service in SERVICES:
                 async with ground.river.store(service) as store:
                     there.append(await store.fetchval(_HEARD, dossiers))
-            async with ground.river.store("notification") as store:
-                there.append(await store.fetchval(_TOLD, dossiers))
+            if not ground.provider_is_struck:
+                async with ground.river.store("notification") as store:
+                    there.append(await store.fetchval(_TOLD, dossiers))
         except Exception as error:
             if not is_transient(error):
                 raise
