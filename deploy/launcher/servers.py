@@ -57,12 +57,13 @@ class Servers:
 
         PostgreSQL's backends notice a moment later, and until then a new one does not start on the data.
         """
-        own: list[psutil.Process] = []
+        own: dict[int, str | None] = {}
         with contextlib.suppress(psutil.Error):
-            own = psutil.Process(self.running[name].pid).children(recursive=True)
+            children = psutil.Process(self.running[name].pid).children(recursive=True)
+            own = {each.pid: state.birth(each.pid) for each in children}
         await self.running[name].kill()
         until = time.monotonic() + _LONGEST_FAREWELL
-        while left := [each for each in own if _lives(each)]:
+        while left := [pid for pid, born in own.items() if born is not None and state.birth(pid) == born]:
             if time.monotonic() > until:
                 raise LaunchError(f"{name} is killed, and {len(left)} of its own processes are still there.")
             await asyncio.sleep(_LOOK_EVERY)
@@ -133,14 +134,6 @@ async def end_all(layout: Layout) -> list[str]:
         process.end_group(entry, layout)
     state.write(layout, state.State())
     return ended
-
-
-def _lives(each: psutil.Process) -> bool:
-    """Whether a process is there, and more than an entry that nobody has fetched."""
-    try:
-        return each.is_running() and each.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 def _start(program: Program, layout: Layout) -> Running:
