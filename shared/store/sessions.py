@@ -21,8 +21,9 @@ async def end_standing_still(connection: Transaction, longest: timedelta = LONGE
     """End sessions of this login that wrote or locked something and wait for their client; returns how many.
 
     ``idle_in_transaction_session_timeout`` ends a session between two statements only. A client that was stopped in the
-    middle of one (a COPY that it was feeding, a result that it was reading) leaves a session that PostgreSQL calls
-    active, and none of its time limits reaches it there: its locks would stay until the client is gone. A client that
+    middle of one (a COPY that it was feeding, a result that it was reading, a statement that was prepared and not run
+    yet) leaves a session that PostgreSQL calls active, and none of its time limits reaches it there: its locks would
+    stay until the client is gone. One that holds advisory locks only (a shard) has no transaction id yet. A client that
     is merely slow gets an error that is tried again.
     """
     ended: int = await connection.fetchval(_sql["end_standing_still"], longest)

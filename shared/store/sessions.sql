@@ -7,5 +7,7 @@ SELECT count(*) FILTER (WHERE pg_terminate_backend(pid))::int
    AND pid <> pg_backend_pid()
    AND state = 'active'
    AND wait_event_type = 'Client'
-   AND backend_xid IS NOT NULL
+   AND (backend_xid IS NOT NULL
+        OR EXISTS (SELECT FROM pg_locks AS held
+                    WHERE held.pid = pg_stat_activity.pid AND held.locktype = 'advisory' AND held.granted))
    AND state_change < clock_timestamp() - $1::interval;

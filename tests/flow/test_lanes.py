@@ -624,14 +624,16 @@ async def test_a_process_that_stood_still_until_its_partitions_were_given_away_d
         assert await ear.dead() == []
 
 
+@pytest.mark.parametrize("stands_still", ["copy", "shards"])
 async def test_a_process_that_stands_still_in_the_middle_of_a_statement_keeps_its_subjects_from_nobody(
-    servers: Servers, made: Databases, database: Database
+    servers: Servers, made: Databases, database: Database, stands_still: str
 ) -> None:
-    """Stopped while PostgreSQL waited for the rest of a COPY: no time limit of PostgreSQL ends such a session."""
+    """Stopped while PostgreSQL waited for the rest of a COPY, or, with nothing written yet, between a statement's being
+    prepared and its being run: no time limit of PostgreSQL ends such a session."""
     stories = [a_story(3) for _ in range(60)]
 
     async with a_process(
-        "ear", "reporting", made.login["reporting"], servers.kafka, slot=1, stands_still="copy"
+        "ear", "reporting", made.login["reporting"], servers.kafka, slot=1, stands_still=stands_still
     ) as zombie:
         await publish(servers.kafka, copies(stories))
         await until(lambda: _is_stopped(zombie.pid), "it stands still", seconds=60)

@@ -294,7 +294,10 @@ async def test_deadlocks_lock_timeouts_and_lost_connections_are_tried_again(data
         assert is_transient(error)
 
 
-async def test_a_client_that_stands_still_in_the_middle_of_a_statement_keeps_nobody_waiting(database: Database) -> None:
+@pytest.mark.parametrize("locks", ["INSERT INTO stream (subject) VALUES ('a')", "SELECT pg_advisory_xact_lock(7)"])
+async def test_a_client_that_stands_still_in_the_middle_of_a_statement_keeps_nobody_waiting(
+    database: Database, locks: str
+) -> None:
     """The idle time limit does not reach such a session; the same look leaves sessions alone that work or wait."""
     feeding = asyncio.Event()
 
@@ -305,8 +308,9 @@ async def test_a_client_that_stands_still_in_the_middle_of_a_statement_keeps_nob
 
     async with database.pool.acquire() as connection, database.pool.acquire() as observer, observer.transaction():
         await observer.execute("INSERT INTO stream (subject) VALUES ('b')")
+        await observer.execute("SELECT pg_advisory_xact_lock(8)")
         await connection.execute("BEGIN")
-        await connection.execute("INSERT INTO stream (subject) VALUES ('a')")
+        await connection.execute(locks)
         copying = asyncio.create_task(connection.copy_to_table("stream", source=stands_still(), columns=["subject"]))
         await feeding.wait()
         async with database.pool.acquire() as third:
@@ -317,8 +321,9 @@ async def test_a_client_that_stands_still_in_the_middle_of_a_statement_keeps_nob
             await until(is_seen, "the session waits for its client")
             assert await end_standing_still(third, timedelta(hours=1)) == 0
             assert await end_standing_still(third, timedelta(0)) == 1
-            await third.execute("INSERT INTO stream (subject) VALUES ('a')")
-        assert await observer.fetchval("SELECT count(*) FROM stream") == 2
+            await third.execute(locks)
+            await third.execute("INSERT INTO stream (subject) VALUES ('c')")
+        assert await observer.fetchval("SELECT count(*) FROM stream WHERE subject IN ('b', 'c')") == 2
         copying.cancel()
         await asyncio.gather(copying, return_exceptions=True)
 

@@ -2,7 +2,8 @@
 
 ``python -m tests.listening relay|ear SERVICE``; DATABASE_URL, KAFKA_BOOTSTRAP_SERVERS and SLOT in the environment, and
 MUTANT, which takes a guard away so that a test can show what it is there for. STANDS_STILL=copy stops an ear for good
-in the middle of its first COPY.
+in the middle of its first COPY, STANDS_STILL=shards when it holds the shards of its first batch and has sent the first
+statement that is to be prepared.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Collection
 from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from shared import telemetry
-from shared.bus import Bus, lanes
+from shared.bus import Bus, lanes, rows
+from shared.bus.rows import hold_shards
 from shared.outbox import Relay
-from shared.store import Database, open_pool
+from shared.store import Database, Transaction, open_pool
 from shared.topics import Service
 from tests.listening.listener import Listener
 
@@ -51,6 +54,12 @@ def _stand_still() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
+async def _hold_and_stand_still(tx: Transaction, shards: Collection[int]) -> None:
+    """What comes next is sent before the loop comes round again, and its answer is not read any more."""
+    await hold_shards(tx, shards)
+    asyncio.get_running_loop().call_soon(_stand_still)
+
+
 async def main(role: str, service: Service) -> None:
     """Carry or hear until SIGTERM."""
     url, kafka = os.environ["DATABASE_URL"], os.environ["KAFKA_BOOTSTRAP_SERVERS"]
@@ -62,9 +71,12 @@ async def main(role: str, service: Service) -> None:
         carrying.cancel()
         return
     database = Database(await open_pool(url, name=f"tests {service}", smallest=1, largest=6))
-    listener = (
-        Listener(service, feeding=_stand_still) if os.environ.get("STANDS_STILL") == "copy" else Listener(service)
-    )
+    listener = Listener(service)
+    match os.environ.get("STANDS_STILL"):
+        case "copy":
+            listener.feeding = _stand_still
+        case "shards":
+            setattr(rows, "hold_shards", _hold_and_stand_still)  # noqa: B010
     bus = Bus(listener.hearer(), database, kafka, slot=int(os.environ["SLOT"]))
     await bus.start()
     await stop.wait()
