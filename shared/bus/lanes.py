@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.client import AIOKafkaClient
@@ -36,6 +37,8 @@ from shared.store import Database, end_standing_still
 from shared.topics import TOPIC_OF, Topic
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _BATCH: Final = 2000
 _POLL_MS: Final = 50
@@ -292,8 +295,10 @@ class Bus:
             if loop.time() >= look:
                 look = loop.time() + _LOOK_AROUND
                 await self._in_time(self._end_standing_still(), "sessions", seconds=2 * _LONGEST_ANSWER)
-                await self._in_time(self._look_for_incarnations(), "incarnations")
-                for lane in await self._unheld():
+                hears = {name for lane in self._lanes for name in lane.topics}
+                there = await self._in_time(topic_ids(self._client, hears), "topics") or {}
+                await self._in_time(self._look_for_incarnations(there), "incarnations")
+                for lane in self._unheld(there.keys()):
                     await self._in_time(self._leave_for_a_while(lane), "ear", seconds=2 * _DEAF_AFTER)
             for lane in self._lanes:
                 if lane.is_deaf:
@@ -301,22 +306,17 @@ class Bus:
                     await self._in_time(self._open_again(lane), "ear", seconds=_DEAF_AFTER)
             await asyncio.sleep(_LOOK)
 
-    async def _in_time(self, look: Coroutine[Any, Any, None], at: str, *, seconds: float = _LONGEST_ANSWER) -> None:
-        """Log it when broker or database are away: the next look will do."""
+    async def _in_time(self, look: Coroutine[Any, Any, T], at: str, *, seconds: float = _LONGEST_ANSWER) -> T | None:
+        """What a look sees; None, and it is logged, when broker or database are away: the next look will do."""
         try:
             async with asyncio.timeout(seconds):
-                await look
+                return await look
         except Exception as error:
             log.info("watch_failed", extra={"at": at, "error": type(error).__name__})
+            return None
 
-    async def _unheld(self) -> list[_Lane]:
+    def _unheld(self, there: Set[str]) -> list[_Lane]:
         """Lanes that have held nothing of a topic that is there for longer than they bear it."""
-        there: set[str] = set()
-
-        async def look() -> None:
-            there.update(await topic_ids(self._client, {name for lane in self._lanes for name in lane.topics}))
-
-        await self._in_time(look(), "topics")
         now, found = asyncio.get_running_loop().time(), []
         for lane in self._lanes:
             held = {where.topic for where in lane.ear.assignment()} if lane.ear is not None else there
@@ -339,12 +339,10 @@ class Bus:
         await asyncio.sleep(_SESSION_MS / 1000 + 1)
         await lane.subscriber.start()
 
-    async def _look_for_incarnations(self) -> None:
+    async def _look_for_incarnations(self, there: Mapping[str, UUID]) -> None:
         held = {where: lane.ear for lane in self._lanes if lane.ear for where in lane.ear.assignment()}
-        topics = {where.topic for where in held}
-        there = await topic_ids(self._client, topics)
         async with self.database.connection() as connection:
-            known = await rows.incarnations(connection, topics)
+            known = await rows.incarnations(connection, {where.topic for where in held})
             for where, ear in sorted(held.items()):
                 now, before = there.get(where.topic), known.get((where.topic, where.partition))
                 if now is None or now == before:
