@@ -29,6 +29,7 @@ from shared.topics import PARTITIONS, TOPIC_OF, TOPICS, Service
 
 if TYPE_CHECKING:
     import asyncpg
+    from aiokafka.producer.message_accumulator import BatchBuilder
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ _BETWEEN_ROUNDS: Final = 0.1
 _BETWEEN_LARGE_ROUNDS: Final = 0.2
 _LARGE: Final = 100
 _BACKLOG: Final = 1000
+# Whoever waits for an answer of this process meanwhile waits for so many pointers, not for a whole round.
+_SLICE: Final = 50
 _IDLE_SESSION_TIMEOUT: Final = "3s"
 # The session is gone after 3 s without a word; a connection that answers nothing for so long leads nowhere.
 _LONGEST_STATEMENT: Final = 10.0
@@ -157,7 +160,9 @@ class Relay:
         own = TOPIC_OF[self.service].name
         by_partition: dict[tuple[str, int], list[_Outgoing]] = defaultdict(list)
         spans: list[telemetry.Span] = []
-        for row in rows:
+        for nth, row in enumerate(rows):
+            if nth % _SLICE == 0:
+                await asyncio.sleep(0)
             key, topic = row["aggregateid"].encode(), row["topic"] or own
             body = row["payload"].encode() if row["payload"] is not None else None
             if not (row["is_state"] or row["is_event"]):
@@ -257,25 +262,29 @@ async def _is_there(producer: AIOKafkaProducer, topic: str) -> bool:
 
 
 async def _send_all(producer: AIOKafkaProducer, by_partition: Mapping[tuple[str, int], Sequence[_Outgoing]]) -> None:
-    await asyncio.gather(*(_send_batches(producer, *where, what) for where, what in by_partition.items()))
+    batches: dict[tuple[str, int], list[BatchBuilder]] = {}
+    for where, records in by_partition.items():
+        batches[where] = _batches(producer, records)
+        await asyncio.sleep(0)
+    await asyncio.gather(*(_send_batches(producer, *where, some) for where, some in batches.items()))
+
+
+def _batches(producer: AIOKafkaProducer, records: Sequence[_Outgoing]) -> list[BatchBuilder]:
+    """Whole batches for one partition: the order of the records is the order on the partition."""
+    batches = [producer.create_batch()]
+    for key, value, headers in records:
+        if batches[-1].append(key=key, value=value, timestamp=None, headers=headers) is None:
+            batches.append(producer.create_batch())
+            if batches[-1].append(key=key, value=value, timestamp=None, headers=headers) is None:
+                raise SendFailedError("a record does not fit into an empty batch")
+    return batches
 
 
 async def _send_batches(
-    producer: AIOKafkaProducer,
-    topic: str,
-    partition: int,
-    records: Sequence[_Outgoing],
+    producer: AIOKafkaProducer, topic: str, partition: int, batches: Sequence[BatchBuilder]
 ) -> None:
-    """Whole batches to one partition, one after the other: the order of the records is the order on the partition."""
-    pending: list[asyncio.Future[Any]] = []
-    batch = producer.create_batch()
-    for key, value, headers in records:
-        if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
-            pending.append(await producer.send_batch(batch, topic, partition=partition))
-            batch = producer.create_batch()
-            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                raise SendFailedError("a record does not fit into an empty batch")
-    pending.append(await producer.send_batch(batch, topic, partition=partition))
+    """One after the other."""
+    pending = [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
     await asyncio.gather(*pending)
 
 
