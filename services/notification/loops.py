@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from services.notification import handlers, store
 from services.notification.gateway import Letters, Mail
 from services.notification.rules.sending import MOST_ATTEMPTS
-from services.notification.values import Attempted, Away, Claimed, Outcome, Unsendable
+from services.notification.values import Attempted, Away, Claimed, Outcome, Postponed, Unsendable
 from shared import telemetry
 from shared.bus.hearing import signature
 from shared.seal import Keyring
@@ -45,7 +46,7 @@ class Sender:
     at_once: int = 16
     reachable: bool | None = None
     away_because: str | None = None
-    _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    _under_way: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _recording: Together[Attempted, None] = field(init=False)
     _committed: asyncio.Event = field(init=False)
 
@@ -77,7 +78,7 @@ class Sender:
         """One look: sends what is due now, as much as may be under way at once; returns how many notices that were."""
         async with self._writing_down():
             begun = await self._begin(self.at_once)
-            await asyncio.gather(*self._under_way)
+            await asyncio.gather(*self._under_way.values())
             return begun
 
     @asynccontextmanager
@@ -101,7 +102,7 @@ class Sender:
     async def _free(self) -> int:
         """How many letters may be begun, once it is half of them: to take one costs the database as much as eight."""
         while (free := self.at_once - len(self._under_way)) * 2 < self.at_once:
-            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(self._under_way.values(), return_when=asyncio.FIRST_COMPLETED)
         return free
 
     async def _pause(self, wait: float) -> None:
@@ -117,7 +118,9 @@ class Sender:
     async def _begin(self, free: int) -> int:
         try:
             async with self.database.transaction(tells=False) as tx:
-                claimed = await store.take_due_notices(tx, free, self.lease)
+                # What is under way here is nobody's to send again, even when its lease ran out while the database was
+                # away: what came of it is about to be written down.
+                claimed = await store.take_due_notices(tx, free, self.lease, self._under_way)
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -125,9 +128,12 @@ class Sender:
             return 0
         for one in claimed:
             task = asyncio.create_task(self._carry(one), name=f"notice {one.id}")
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._under_way[one.id] = task
+            task.add_done_callback(partial(self._landed, one.id))
         return len(claimed)
+
+    def _landed(self, notice: str, _: asyncio.Task[None]) -> None:
+        self._under_way.pop(notice, None)
 
     async def _carry(self, claimed: Claimed) -> None:
         """One attempt, in the trace of the event that the notice is about."""
@@ -173,6 +179,8 @@ class Sender:
                 log.warning("provider_away", extra={"because": outcome.reason, "code": outcome.code})
             self.reachable, self.away_because = False, outcome.reason
         elif not isinstance(outcome, Unsendable):
+            if isinstance(outcome, Postponed) and outcome.by_policy:
+                log.error("sender_refused", extra={"code": outcome.code})
             if self.reachable is False:
                 log.info("provider_back")
             self.reachable, self.away_because = True, None
@@ -193,7 +201,7 @@ class Sender:
             wait = min(wait * 2, 2.0)
 
     async def _finish(self) -> None:
-        under_way = list(self._under_way)
+        under_way = list(self._under_way.values())
         if under_way:
             _, left = await asyncio.wait(under_way, timeout=_GRACE)
             for task in left:  # their leases run out, and whoever sends them again says so

@@ -128,13 +128,15 @@ async def add_notices(tx: Transaction, ordered: Sequence[Dossier]) -> None:
 # --- sending ---------------------------------------------------------------------------------------------------------
 
 
-async def take_due_notices(tx: Transaction, count: int, lease: timedelta) -> list[Claimed]:
+async def take_due_notices(
+    tx: Transaction, count: int, lease: timedelta, left_alone: Iterable[str] = ()
+) -> list[Claimed]:
     """Claim notices that are due and begin an attempt of each, in one transaction; with what is needed to send them.
 
     A first claim holds for ``lease``, each further one of the same notice twice as long as the one before.
     """
     await look_in_order(tx)
-    rows = await tx.fetch(_sql["take_due_notices"], count, lease)
+    rows = await tx.fetch(_sql["take_due_notices"], count, lease, list(left_alone))
     if not rows:
         return []
     again = [row["id"] for row in rows if row["attempts"] > 1]

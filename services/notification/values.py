@@ -174,9 +174,13 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """The provider did not take the message this time; ``code`` None: the connection was lost before the text."""
+    """The provider did not take the message this time; ``code`` None: the connection was lost before the text.
+
+    ``by_policy``: because of who we are, not for whom it was.
+    """
 
     code: int | None
+    by_policy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ from shared.http.problems import say_problems
 from shared.seal import Keyring, make_keys, new_data_key, seal
 from shared.store import Database
 from shared.topics import CONTACT, TOPIC_OF
-from tests.handlers.provider import HANG_UP, Provider, a_provider
+from tests.handlers.provider import HANG_UP, OK, Provider, a_provider
 from tests.processes import until
 from tests.stores import store
 
@@ -464,7 +464,7 @@ async def test_a_refusal_for_good_is_an_event_and_an_alarm(
     if where == "recipient":
         notification.provider.rcpt_reply = f"550 5.1.1 <{CANARY}> unknown"
     else:
-        notification.provider.replies.append(f"554 5.7.1 <{CANARY}> not wanted")
+        notification.provider.replies.append(f"554 5.6.0 <{CANARY}> not readable")
 
     await notification.sender.send_due()
 
@@ -639,6 +639,48 @@ async def test_a_provider_that_refuses_us_altogether_fails_no_notice(notificatio
 
     assert notification.sender.away_because == "refuses_us"
     assert states(await notification.notices(subject)) == [("received", "waiting", None)]
+
+
+@pytest.mark.parametrize("reply", ["554 5.7.1 Relay access denied", "530 authentication required"])
+@pytest.mark.parametrize("where", ["recipient", "text"])
+async def test_a_provider_that_keeps_its_refusal_of_us_back_fails_no_notice_either(
+    notification: Notification, reply: str, where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Postfix does by default: smtpd_delay_reject."""
+    subject = await notification.a_dossier()
+    if where == "recipient":
+        notification.provider.rcpt_reply = reply
+    else:
+        notification.provider.replies.append(reply)
+
+    await notification.sender.send_due()
+    (put_off,) = await notification.notices(subject)
+    notification.provider.rcpt_reply = OK
+    await notification.the_pause_is_over()
+    await notification.sender.send_due()
+
+    (sent,) = await notification.notices(subject)
+    assert (put_off.state, sent.state) == ("waiting", "sent")
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == ["sender_refused"]
+
+
+async def test_what_a_sender_has_under_way_it_does_not_take_again_when_its_lease_has_run_out(
+    notification: Notification,
+) -> None:
+    """The database was away for longer than a lease; what came of the letter is about to be written down."""
+    subject = await notification.a_dossier()
+    notification.provider.hold = asyncio.Event()
+    first = asyncio.create_task(notification.sender.send_due())
+    await notification.provider.arrived.wait()
+    await notification.database.pool.execute("UPDATE notice SET claimed_until = clock_timestamp() - interval '1 s'")
+
+    again = await notification.sender._begin(8)
+    notification.provider.hold.set()
+    await first
+
+    (sent,) = await notification.notices(subject)
+    assert (again, len(notification.provider.letters)) == (0, 1)
+    assert attempts(sent) == [(1, "accepted", 250, None)]
 
 
 async def test_a_connection_that_the_provider_dropped_meanwhile_is_replaced(notification: Notification) -> None:

@@ -166,7 +166,7 @@ def test_a_reception_heard_again_after_an_operator_s_exit_changes_nothing() -> N
         (SupplementRequested(run=1, nth=1, reason="missing"), Template.SUPPLEMENT_REQUESTED, "Phường mẫu"),
         (SupplementReceived(), Template.SUPPLEMENT_RECEIVED, "Phường mẫu"),
         (FeeRequested(run=1, amount_vnd=50_000, reason="fee"), Template.FEE_REQUESTED, "Phường mẫu"),
-        (ResultReady(run=1, unit="town"), Template.RESULT_READY, "Thị xã mẫu"),
+        (ResultReady(run=1, unit="town"), Template.RESULT_READY, "Phường mẫu"),
         (ResultHandedOver(), Template.RESULT_HANDED_OVER, "Phường mẫu"),
         (DossierWithdrawn(run=1), Template.WITHDRAWN, "Phường mẫu"),
     ],

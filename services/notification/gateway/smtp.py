@@ -2,14 +2,17 @@
 
 Replies are judged by where they come (RFC 5321, 3.3 and 4.2). Before a recipient was named, a refusal concerns us or
 the provider, whomever the letter is for: the provider is *away*. At RCPT and DATA it concerns this letter: 4xx is for
-now, 5xx for good. A connection lost once the text may have gone out leaves the outcome *unknown* (RFC 1047: the
-provider may have taken it). Texts of replies are never kept: they may quote the address.
+now, 5xx for good, unless it is about who may send (RFC 3463, X.7: security or policy): many a provider keeps such a
+refusal back until RCPT, and it is mended without the citizen. A connection lost once the text may have gone out leaves
+the outcome *unknown* (RFC 1047: the provider may have taken it). Texts of replies are never kept: they may quote the
+address.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import Final, Literal, TypeAlias
 
@@ -18,6 +21,10 @@ from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 from services.notification.values import Accepted, Away, Outcome, Postponed, Refused, Unknown, Unsendable
 
 _FOR_GOOD: Final = 500
+_POLICY: Final = re.compile(r"5\.7\.\d")
+"""How the text of a reply begins that is about who may send what (RFC 2034)."""
+_NOT_AUTHENTICATED: Final = frozenset({530, 534, 535, 538})
+"""Replies that say so without an enhanced code (RFC 4954)."""
 
 _Step: TypeAlias = Literal["greeting", "recipient", "text"]
 
@@ -75,7 +82,10 @@ class Mail:
                 step[0] = "text"
                 reply = await connection.data(letter)
         except SMTPResponseException as refused:
-            return Refused(refused.code) if refused.code >= _FOR_GOOD else Postponed(refused.code)
+            by_policy = _is_policy(refused)
+            if refused.code >= _FOR_GOOD and not by_policy:
+                return Refused(refused.code)
+            return Postponed(refused.code, by_policy=by_policy)
         except TimeoutError:
             return _timed_out(step[0])
         except (SMTPException, OSError):
@@ -123,6 +133,10 @@ async def _closed_unless_kept(connection: SMTP, idle: list[SMTP]) -> AsyncIterat
         connection.close()
         raise
     idle.append(connection)
+
+
+def _is_policy(refused: SMTPResponseException) -> bool:
+    return refused.code in _NOT_AUTHENTICATED or _POLICY.match(refused.message) is not None
 
 
 def _timed_out(step: _Step) -> Outcome:

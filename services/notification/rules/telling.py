@@ -98,17 +98,10 @@ def deadline_passed(dossier: Dossier | None, heard: Heard, known: Known) -> Deci
 
 
 def result_ready(dossier: Dossier | None, heard: Heard, known: Known) -> Decision[Dossier]:
-    """The result lies at a desk (status 9): which one."""
-    event = heard.event
-    assert isinstance(event, ResultReady)
-    if dossier is None:
-        return WaitsFor(f"received:{heard.subject}")
-    if dossier.origin is not None:
-        return Unchanged()
-    unit = known.units.get(event.unit)
-    if unit is None:
-        return WaitsFor(f"unit:{event.unit}")
-    return _told(dossier, heard, known, Template.RESULT_READY, unit=unit.name)
+    """The result is there (status 9). It is given back where the dossier was handed in, whoever made it (Decree 61/2018
+    art. 20): a department, or the province, has no desk."""
+    assert isinstance(heard.event, ResultReady)
+    return _told_with_unit(dossier, heard, known, Template.RESULT_READY)
 
 
 def result_handed_over(dossier: Dossier | None, heard: Heard, known: Known) -> Decision[Dossier]:

@@ -56,11 +56,12 @@ ON CONFLICT (source, dossier, version, channel) DO NOTHING;
 SET LOCAL enable_sort = off;
 
 -- name: take_due_notices
--- Takes due notices for a while, of each dossier the earliest unsent one, with its contact. Each time that one is taken it is taken for twice as long: a process that is killed again and again neither sends a letter as often nor uses its attempts up within minutes.   $1 how many, $2 for how long the first time
+-- Takes due notices for a while, of each dossier the earliest unsent one, with its contact. Each time that one is taken it is taken for twice as long: a process that is killed again and again neither sends a letter as often nor uses its attempts up within minutes.   $1 how many, $2 for how long the first time, $3 notices that are left alone
 WITH due AS (
     SELECT notice.id FROM notice
      WHERE notice.state IN ('waiting', 'sending') AND notice.due_at <= statement_timestamp()
        AND coalesce(notice.claimed_until, '-infinity') <= statement_timestamp()
+       AND notice.id <> ALL($3::text[])
        AND NOT EXISTS (SELECT FROM notice AS earlier
                         WHERE earlier.dossier = notice.dossier AND earlier.number < notice.number
                           AND earlier.state IN ('waiting', 'sending'))
