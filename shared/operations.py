@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from shared import outbox, telemetry
 from shared.access import Action
@@ -18,6 +18,11 @@ from shared.http.health import LoopLag
 from shared.http.problems import Problem, RefusedError
 from shared.outbox import Relay
 from shared.store import Database
+
+_LARGEST_ID: Final = 2**63 - 1
+
+LetterId = Annotated[int, Path(ge=1, le=_LARGEST_ID)]
+"""A dead letter's id, as the list shows it."""
 
 
 class Reason(Form):
@@ -59,7 +64,7 @@ def operations_router(operated: Operated) -> APIRouter:
     async def list_dead_letters(
         who: ActorHere,
         closed: bool = False,
-        below: Annotated[int | None, Query(ge=1)] = None,
+        below: Annotated[int | None, Query(ge=1, le=_LARGEST_ID)] = None,
         count: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> dict[str, Any]:
         """Open dead letters, newest first (``closed`` shows the others too)."""
@@ -71,7 +76,7 @@ def operations_router(operated: Operated) -> APIRouter:
         return {"dead_letters": [_shown(one) for one in found]}
 
     @router.get("/dead-letters/{ident}")
-    async def show_dead_letter(who: ActorHere, ident: int) -> dict[str, Any]:
+    async def show_dead_letter(who: ActorHere, ident: LetterId) -> dict[str, Any]:
         """One dead letter with headers and body."""
         demand(who, Action.OPERATE, None)
         async with operated.database.connection() as connection:
@@ -83,13 +88,13 @@ def operations_router(operated: Operated) -> APIRouter:
         return {**_shown(found), "headers": headers, "body": body, "body_bytes": len(found.body or b"")}
 
     @router.post("/dead-letters/{ident}/redrive")
-    async def redrive(who: ActorHere, ident: int) -> dict[str, str]:
+    async def redrive(who: ActorHere, ident: LetterId) -> dict[str, str]:
         """Hear it once more, as it is."""
         demand(who, Action.OPERATE, None)
         return _answer(await parked.redrive(operated.database, operated.bus.hearer, ident, who.id))
 
     @router.post("/dead-letters/{ident}/void")
-    async def void(who: ActorHere, ident: int, form: Reason) -> dict[str, str]:
+    async def void(who: ActorHere, ident: LetterId, form: Reason) -> dict[str, str]:
         """Pass its version over for this hearer, with a signed reason."""
         demand(who, Action.OPERATE, None)
         return _answer(await parked.void(operated.database, operated.bus.hearer, ident, who.id, form.reason))

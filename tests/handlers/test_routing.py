@@ -476,6 +476,17 @@ async def test_a_pause_between_the_look_and_the_lock_silences_the_timer(routing:
     assert "DeadlinePassed" not in await routing.said(dossier)
 
 
+async def test_looking_for_due_timers_reads_those_that_are_due(routing: Routing) -> None:
+    """By the index up to now, not all timers that there are."""
+    due_timers = store._sql["due_timers"].replace("$1::text[]", "'{}'").replace("$2", "500")
+    async with routing.database.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        await connection.execute("SET LOCAL enable_bitmapscan = off")
+        plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {due_timers}"))
+
+    assert plan.count("Index Cond: (fires_at <= statement_timestamp())") == 2, plan
+
+
 async def test_a_hand_over_sets_the_stage_s_clock_anew_and_leaves_the_dossier_s(routing: Routing) -> None:
     dossier = await routing.receives()
     before = await timers_of(routing, dossier)

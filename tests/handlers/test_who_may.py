@@ -9,6 +9,7 @@ import pytest
 from services.routing.values import HandOver
 from shared.access import Role
 from shared.calendar import to_data
+from shared.events import ResultReady, StageStarted
 from tests.builders import TOWN, WARD, a_reception_body, an_actor, command_id, office
 from tests.handlers.doors import A_RECORD, A_UNIT, DESK, HISTORY, Desk
 from tests.handlers.intake import Intake
@@ -124,6 +125,37 @@ async def test_a_citizen_has_a_hand_in_what_they_handed_in_and_does_not_learn_of
     assert await intake.said(receipt["id"]) == ["DossierReceived", "WithdrawalRequested"]
 
 
+async def test_who_holds_one_of_several_open_stages_sees_whose_dossier_it_is(intake: Intake, desk: Desk) -> None:
+    police, insurer = "000.62.99.H41", "000.63.99.H41"
+    receipt = await intake.receives()
+    await intake.is_told(
+        receipt["id"],
+        StageStarted(stage="town_police", run=2, unit=police, beside=(3,)),
+        StageStarted(stage="social_insurance", run=3, unit=insurer, beside=(2,)),
+    )
+
+    seen = [
+        await Desk(desk.client, an_actor(Role.SPECIALIST, unit=unit)).gets(f"/intake/dossiers/{receipt['id']}")
+        for unit in (police, insurer, TOWN)
+    ]
+
+    assert [one.status_code for one in seen] == [200, 200, 403]
+
+
+@pytest.mark.parametrize(("unit", "status"), [(WARD, 200), (TOWN, 200), ("000.02.99.H41", 403)])
+async def test_a_result_is_handed_over_where_the_dossier_came_in_or_where_it_lies(
+    intake: Intake, desk: Desk, unit: str, status: int
+) -> None:
+    receipt = await intake.receives()
+    await intake.is_told(receipt["id"], StageStarted(stage="town", run=1, unit=TOWN), ResultReady(run=1, unit=TOWN))
+
+    handed = await Desk(desk.client, an_actor(Role.DESK, unit=unit)).posts(
+        f"/intake/dossiers/{receipt['code']}/result", {"way": "desk"}
+    )
+
+    assert handed.status_code == status
+
+
 async def test_the_role_history_has_a_hand_in_records_only(desk: Desk) -> None:
     history = Desk(desk.client, HISTORY)
     record = (await history.posts("/intake/dossiers", a_reception_body(record=A_RECORD))).json()
@@ -173,6 +205,31 @@ async def test_the_unit_where_it_came_in_follows_it_to_the_town(routing: Routing
 
     assert (seen.status_code, seen.json()["unit"], len(seen.json()["ledger"])) == (200, TOWN, 5)
     assert moved.status_code == 403
+
+
+@pytest.mark.parametrize("run", [None, 1, 2**31 - 1])
+async def test_a_command_that_comes_to_nothing_tells_a_stranger_nothing(
+    routing: Routing, officer: Desk, run: int | None
+) -> None:
+    dossier = await routing.receives()
+    stranger, command = an_actor(Role.OFFICER, unit=TOWN), {"seen": 0, "run": run, "action": {"kind": "hand_over"}}
+
+    told = await Desk(officer.client, stranger).posts(f"/routing/dossiers/{dossier}/commands", command)
+    own = await officer.posts(f"/routing/dossiers/{dossier}/commands", command)
+
+    assert (told.status_code, "since" in told.json()) == (403, False)
+    assert (own.status_code, "since" in own.json()) == (409, True)
+
+
+async def test_a_version_that_no_dossier_can_have_is_refused(routing: Routing, officer: Desk) -> None:
+    """A timestamp, sent in its place."""
+    dossier = await routing.receives()
+
+    refused = await officer.posts(
+        f"/routing/dossiers/{dossier}/commands", {"seen": 1764367200000, "action": {"kind": "hand_over"}}
+    )
+
+    assert (refused.status_code, problem_of(refused)["field"]) == (422, "/seen")
 
 
 async def test_units_and_calendars_are_the_administrator_s(officer: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from typing import Final
 
 from services.intake import store
 from services.intake.api.answers import unknown_dossier
@@ -14,10 +15,18 @@ from shared.http.actor import demand
 from shared.http.problems import RefusedError
 from shared.store import Transaction
 
+_WHERE_IT_LIES: Final = {Action.READ_DOSSIER, Action.HAND_OVER_RESULT}
+"""What the units that hold a dossier may do with it, besides the one that received it."""
+
 
 @lru_cache(maxsize=1024)
 def without(who: Actor, role: Role) -> Actor:
     return replace(who, roles=who.roles - {role})
+
+
+def places(dossier: Dossier) -> set[str | None]:
+    """The units that hold a dossier now: several while several of its stages are open."""
+    return {dossier.at_unit, *(one.unit for one in dossier.places)}
 
 
 async def found(tx: Transaction, who: Actor, code: str, action: Action) -> Dossier:
@@ -40,6 +49,5 @@ async def found(tx: Transaction, who: Actor, code: str, action: Action) -> Dossi
             raise RefusedError(unknown_dossier())
     if dossier.origin is None:
         who = without(who, Role.HISTORY)
-    holds = action is Action.READ_DOSSIER and who.unit == dossier.at_unit
-    demand(who, action, dossier.at_unit if holds else dossier.unit)
+    demand(who, action, who.unit if action in _WHERE_IT_LIES and who.unit in places(dossier) else dossier.unit)
     return dossier

@@ -99,7 +99,7 @@ class ErasureForm(Form):
     """Why a citizen's data are erased, and which version of the dossier was seen by who decided it."""
 
     reason: ErasureReason
-    seen: Annotated[int, Field(ge=1)]
+    seen: Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class BulkSupplement(SupplementForm):

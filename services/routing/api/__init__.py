@@ -35,6 +35,7 @@ from services.routing.api.forms import (
     route_of,
 )
 from services.routing.handlers import Calendars, NotDone, NotPublished
+from services.routing.rules.branches import units_of
 from shared import telemetry
 from shared.access import Action
 from shared.calendar import CalendarError, to_data
@@ -187,8 +188,7 @@ def _dossier_routes(routes: APIRouter, database: Database, calendars: Calendars)
             found = (await store.journeys(connection, [dossier])).get(dossier)
             if found is None:
                 raise RefusedError(not_done(NotDone("unknown_dossier", "check the id")))
-            theirs = (found.receiving_unit, *(one.unit for one in found.branches))
-            demand(who, Action.READ_WORKLIST, who.unit if who.unit in theirs else found.unit)
+            demand(who, Action.READ_WORKLIST, who.unit if who.unit in units_of(found) else found.unit)
             ledger = await store.ledger_of(connection, dossier)
             version = await store.version_of(connection, dossier)
         return journey_of(found, version, ledger)

@@ -139,7 +139,7 @@ class CommandForm(Form):
     several.
     """
 
-    seen: Annotated[int, Field(ge=0)] | None = None
+    seen: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     run: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     action: ActionForm
     at: BusinessTime | None = None

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from services.routing import store
 from services.routing.handlers.known import Calendars, calendars_of, known_for
 from services.routing.rules import past
-from services.routing.rules.branches import chosen, open_runs
+from services.routing.rules.branches import chosen, open_runs, units_of
 from services.routing.rules.officers import not_theirs
 from services.routing.values import Adopt, Command, HandOver, Journey, Known, NotTheirs, Officer, RecordStep, Refused
 from shared import journal, telemetry
@@ -95,7 +95,9 @@ class _Desk:
             return NotDone("unknown_dossier", "check the id; if it was received just now, try again in a second")
         meant = journey if isinstance(command.action, RecordStep | Adopt) else chosen(journey, command.run)
         if isinstance(meant, Refused):
-            return await self._stale(command) or self._not_chosen(command, meant)
+            return (
+                _hidden(self.actor, command, journey) or await self._stale(command) or self._not_chosen(command, meant)
+            )
         next_run, journey = journey.next_run, meant
         refused = await self._refuse(command, journey)
         if refused is not None:
@@ -203,6 +205,13 @@ def _named(actor: Actor, commands: Sequence[Command]) -> set[str]:
         | {officer for officer in receivers if officer is not None}
         | {one.by for one in commands if one.by is not None}
     )
+
+
+def _hidden(actor: Actor, command: Command, journey: Journey) -> NotDone | None:
+    """What happened to a dossier, and where it lies, is told to those only who may look at it (`units_of`)."""
+    if any(isinstance(can(actor, May.CARRY_OUT_STAGE, unit), Allowed) for unit in units_of(journey)):
+        return None
+    return _denied(actor, command, journey)
 
 
 def _denied(actor: Actor, command: Command, journey: Journey) -> NotDone | None:

@@ -49,6 +49,11 @@ def open_runs(journey: Journey) -> tuple[Branch, ...]:
     return (branch_of(journey, None),)
 
 
+def units_of(journey: Journey) -> frozenset[str]:
+    """Who may look at a dossier as his own: where it came in, and every unit that holds it."""
+    return frozenset({journey.receiving_unit, journey.unit, *(one.unit for one in journey.branches)})
+
+
 def in_front(journey: Journey, run: int) -> Journey:
     """The journey with one of its open runs in front; as it is where that is the front already."""
     if run == journey.run:

@@ -132,12 +132,12 @@ DELETE FROM timer WHERE dossier = ANY($1::text[])
 RETURNING dossier, stage_run, stage_rung, stage_generation, stage_at, dossier_rung, dossier_generation, dossier_at;
 
 -- name: due_timers
--- Dossiers with a timer that is due by the database's clock.   $1 dossiers that are left alone, $2 how many
+-- Dossiers with a timer that is due by the database's clock, which stands still for the statement: what moves on while it runs is no bound for an index.   $1 dossiers that are left alone, $2 how many
 SELECT DISTINCT dossier FROM (
-    (SELECT dossier, fires_at FROM timer WHERE fires_at <= clock_timestamp() AND dossier <> ALL($1::text[])
+    (SELECT dossier, fires_at FROM timer WHERE fires_at <= statement_timestamp() AND dossier <> ALL($1::text[])
       ORDER BY fires_at LIMIT $2)
     UNION ALL
-    (SELECT dossier, fires_at FROM branch WHERE fires_at <= clock_timestamp() AND dossier <> ALL($1::text[])
+    (SELECT dossier, fires_at FROM branch WHERE fires_at <= statement_timestamp() AND dossier <> ALL($1::text[])
       ORDER BY fires_at LIMIT $2)
     ORDER BY fires_at LIMIT $2) AS due ORDER BY dossier;
 
