@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -174,16 +174,26 @@ class Database:
         One that answered nothing is closed instead: to roll back on it would take as long again. ``tells`` False:
         nobody is told of the commit, because what it writes gives nobody anything to do.
         """
-        async with self.pool.acquire() as connection, connection.transaction():
-            try:
-                yield connection
-            except TimeoutError:
-                connection.terminate()
-                await self.renew()
-                raise
+        async with (
+            self.pool.acquire() as connection,
+            self._given_up_when_silent(connection),  # at BEGIN or COMMIT
+            connection.transaction(),
+            self._given_up_when_silent(connection),  # in between, before it is rolled back
+        ):
+            yield connection
         if tells:
             for signal in (self.committed, *self._others):
                 signal.set()
+
+    @asynccontextmanager
+    async def _given_up_when_silent(self, connection: Transaction) -> AsyncIterator[None]:
+        try:
+            yield
+        except TimeoutError:
+            with suppress(asyncpg.InterfaceError):  # it was given up before
+                connection.terminate()
+            await self.renew()
+            raise
 
     async def renew(self) -> None:
         """Trust no connection of the pool any more: each is replaced when it is wanted next.

@@ -269,6 +269,45 @@ async def test_a_connection_that_answers_nothing_is_given_up_and_not_waited_for_
     assert answer == 1
 
 
+@pytest.mark.parametrize("where", ["begin", "within", "commit"])
+async def test_a_transaction_that_is_answered_nothing_is_given_up_wherever_it_stands(
+    made: Databases, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """It is not waited for once more, until it was cancelled and rolled back: here that would be for ever."""
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    there = urlsplit(made.login["intake"])
+    assert there.port is not None
+    monkeypatch.setattr("shared.store.pool._LONGEST_STATEMENT", 0.5)
+    async with wire_to(there.port) as wire:
+        pool = await open_pool(through(made.login["intake"], wire.port), name="tests wire", smallest=1, largest=1)
+        far = Database(pool)
+        monkeypatch.setattr(asyncpg.Connection, "_cancel", never)
+
+        async def transact() -> None:
+            if where == "begin":
+                wire.halve()
+            async with far.transaction() as tx:
+                if where == "within":
+                    wire.halve()
+                await tx.fetchval("SELECT 1")
+                if where == "commit":
+                    wire.halve()
+
+        # The driver rolls back a connection that was closed within, and says so instead.
+        async with asyncio.timeout(60):
+            with pytest.raises((TimeoutError, asyncpg.InterfaceError)) as silent:
+                await transact()
+        assert is_transient(silent.value)
+        async with far.transaction() as tx:
+            answer = await tx.fetchval("SELECT 1")
+        pool.terminate()
+
+    assert answer == 1
+
+
 async def test_deadlocks_lock_timeouts_and_lost_connections_are_tried_again(database: Database) -> None:
     async with database.pool.acquire() as connection:
         async with database.transaction() as tx:
