@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, IllegalStateError, KafkaError
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    CorruptRecordException,
+    IllegalStateError,
+    KafkaError,
+    UnsupportedCodecError,
+)
 
 from shared.parting import parted
 
@@ -60,7 +66,7 @@ class Ear:
 
     async def stop(self) -> None:
         """Leave without a word: a static member keeps its place until it times out."""
-        await parted(self._consumer.stop(), within=_LONGEST_FAREWELL)
+        await parted(self._consumer.stop(), within=_LONGEST_FAREWELL, client=self._consumer)
 
     def assignment(self) -> frozenset[TopicPartition]:
         """The partitions that are ours now."""
@@ -88,7 +94,7 @@ class Ear:
         except (ConsumerStoppedError, IllegalStateError):
             raise
         except Exception as error:
-            if isinstance(error, KafkaError) and not isinstance(error, CorruptRecordException):
+            if isinstance(error, KafkaError) and not isinstance(error, CorruptRecordException | UnsupportedCodecError):
                 raise  # of the broker or the group: nothing was drained yet
             await self._is_led()
             found = await self._one_by_one(max_records or 1)
@@ -111,10 +117,13 @@ class Ear:
         """Records one at a time until the one is found that cannot be read; it is passed over, and told of."""
         everywhere = sorted(self.assignment())
         for where in everywhere:
-            if where in self._delivered:
-                self._consumer.seek(where, self._delivered[where])
-            else:
-                await self._consumer.seek_to_committed(where)
+            if where not in self._delivered:
+                # aiokafka's own seek_to_committed stays where it is when nothing, or the very beginning, is committed.
+                committed = await self._consumer.committed(where)
+                if committed is None:
+                    committed = (await self._consumer.beginning_offsets([where]))[where]
+                self._delivered[where] = committed
+            self._consumer.seek(where, self._delivered[where])
         found: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = {}
         for where in everywhere:
             while sum(map(len, found.values())) < most:

@@ -120,6 +120,20 @@ async def publish_spoiled(kafka: str, record: Record) -> None:
         await producer.stop()
 
 
+async def publish_packed(kafka: str, record: Record, packed: Callable[[], None]) -> None:
+    """Write a record in a batch that is compressed by zstd; ``packed`` is called when it is, before it is sent."""
+    producer: Any = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", compression_type="zstd")
+    await producer.start()
+    try:
+        batch = producer.create_batch()
+        batch.append(key=record.key, value=record.body, timestamp=0, headers=[*record.headers])
+        batch._build()
+        packed()
+        await (await producer.send_batch(batch, record.topic, partition=record.partition))
+    finally:
+        await producer.stop()
+
+
 async def ends(kafka: str, topics: Sequence[Topic]) -> dict[tuple[str, int], int]:
     """By (topic, partition) the offset that the next record there will have."""
     reader: Any = AIOKafkaConsumer(bootstrap_servers=kafka)
