@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 import uuid_utils
+from aiokafka.errors import KafkaConnectionError
 
 from deploy.launcher.layout import Layout
 from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
 from shared import journal, outbox
-from shared.bus import hear_batch
+from shared.bus import Bus, Control, hear_batch, held
 from shared.bus.parked import Done, dead_letters, parked_records, void
 from shared.bus.tally.asking import Asker
 from shared.bus.tally.rules import BUCKETS, bucket_of
@@ -25,7 +27,7 @@ from shared.bus.tally.wire import Asked, Lack, Message, NeverSaid, Said, Tallied
 from shared.envelope import Record, headers_of
 from shared.events import SupplementReceived
 from shared.journal import Saying, shard_of
-from shared.outbox import Relay, relay
+from shared.outbox import Relay, relay, said
 from shared.outbox.said import rank
 from shared.store import Database, Queries, Transaction, connect
 from shared.topics import CONTACT, INTAKE, PARTITIONS, Service
@@ -538,9 +540,9 @@ async def test_a_lost_state_and_a_lost_erasure_are_found_and_published_again(bet
 
     asker = StateAsker(Service.NOTIFICATION, CONTACT, kept, between.hearer, lambda *_: True, _EVERY, 3600.0)
     between.now += _EVERY
-    for said in await between.teller.look(between.now):
-        if isinstance(said, Said) and said.topic == CONTACT.name:
-            asker.take(said)
+    for one in await between.teller.look(between.now):
+        if isinstance(one, Said) and one.topic == CONTACT.name:
+            asker.take(one)
     (question,) = await asker.look(between.now)
     assert question.states == tuple(sorted([contacts[4], contacts[9]]))
     assert await between.teller.answer(question, between.now) == []
@@ -552,3 +554,97 @@ async def test_a_lost_state_and_a_lost_erasure_are_found_and_published_again(bet
     here |= {contacts[4]: rank(1, is_erased=True), contacts[9]: rank(2, is_erased=False)}
     assert await asker.look(between.now + _EVERY) == []
     assert (asker.lacking, asker.healed) == (0, 2)
+
+
+# --- when the database or the broker is away -------------------------------------------------------------------------
+
+
+class Away:
+    """Instead of a question to the database: nobody answers, the first time."""
+
+    def __init__(self, question: Callable[..., Awaitable[Any]]) -> None:
+        self.question = question
+        self.refused = 0
+
+    async def __call__(self, *arguments: Any) -> Any:
+        if not self.refused:
+            self.refused += 1
+            raise ConnectionRefusedError
+        return await self.question(*arguments)
+
+
+@pytest.mark.parametrize(("module", "question"), [(said, "streams_about"), (held, "behind")], ids=["speaker", "hearer"])
+async def test_a_last_event_is_found_by_name_although_a_database_was_away_when_it_was_told_of(
+    between: Between, monkeypatch: pytest.MonkeyPatch, module: Any, question: str
+) -> None:
+    subjects = some(40)
+    await between.speak(*subjects)
+    await between.speak(*subjects)
+    await between.carry(last_of(subjects[7], 2))
+    monkeypatch.setattr(module, question, away := Away(getattr(module, question)))
+
+    with pytest.raises(ConnectionRefusedError):
+        await between.beat()
+    questions = await between.beat()
+
+    assert away.refused == 1
+    assert questions[0] == Asked(Service.REPORTING, Service.INTAKE, lacking=(Lack(subjects[7], 2, 2),))
+
+
+async def test_what_cannot_be_compared_for_another_reason_is_not_tried_for_ever(
+    between: Between, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (subject,) = some(1)
+    await between.speak(subject)
+    await between.carry()
+
+    async def broken(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as context:
+        context.setattr(held, "behind", broken)
+        with pytest.raises(ZeroDivisionError):
+            await between.beat()
+
+    assert await between._look() == []
+
+
+async def test_a_doubt_that_comes_while_the_relay_holds_nothing_is_told_of_when_it_does(between: Between) -> None:
+    subjects = some(40)
+    await between.speak(*subjects)
+    await between.carry(lambda *_: True)
+    await between.forget_lately()
+    shard = shard_of(subjects[0])
+    await between.teller.look(between.now + _EVERY)
+    held_before = set(between.relay.held)
+    between.relay.held.clear()
+
+    at_once = await between.teller.answer(Asked(Service.REPORTING, Service.INTAKE, shards=(shard,)), between.now)
+    waiting = await between.teller.look(between.now + _EVERY + 1)
+    between.relay.held.update(held_before)
+    told = await between.teller.look(between.now + _EVERY + 2)
+
+    assert (at_once, waiting) == ([], [])
+    (tallied,) = told
+    assert isinstance(tallied, Tallied)
+    assert sum(bucket.subjects for bucket in tallied.buckets) == sum(shard_of(one) == shard for one in subjects)
+
+
+class _NoBroker:
+    async def send(self, *_: Any, **__: Any) -> Any:
+        raise KafkaConnectionError
+
+
+async def test_names_and_questions_that_could_not_be_sent_are_sent_by_the_next_session(between: Between) -> None:
+    bus = Bus(between.listener.hearer(), between.hearer, "nowhere:9")
+    control = Control(bus, None)
+    name = Said(Service.INTAKE, ((some(1)[0], 1),))
+    question = Asked(Service.REPORTING, Service.INTAKE, shards=(3,))
+    between.now += _EVERY
+    sums = [one for one in await between.teller.look(between.now) if isinstance(one, Tallied)]
+
+    with pytest.raises(KafkaConnectionError):
+        await control._send(_NoBroker(), [name, *sums, question])
+
+    assert sums
+    assert control._unsent == [name, question]

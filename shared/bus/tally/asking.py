@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from shared import journal, telemetry
 from shared.bus import held
@@ -18,7 +19,7 @@ from shared.bus.tally import rules
 from shared.bus.tally.rules import Standing
 from shared.bus.tally.wire import Asked, Bucket, Lack, NeverSaid, Place, Said, Tallied
 from shared.journal import shard_of
-from shared.store import Database
+from shared.store import Database, is_transient
 from shared.topics import PARTITIONS, TOPIC_OF, Service, Topic
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,29 @@ _SURE_AFTER: Final = 2
 _ALARM_AFTER: Final = 5
 
 
+class Heap(Protocol):
+    """What was said, and waits to be compared."""
+
+    def clear(self) -> None:
+        """Forget what is due."""
+
+
+@contextmanager
+def kept_while_away(due: Iterable[Heap]) -> Iterator[None]:
+    """Forget what was compared, unless the database was away: then it is compared at the next look. What fails in any
+    other way would fail for ever."""
+    try:
+        yield
+    except Exception as error:
+        if is_transient(error):
+            raise
+        for heap in due:
+            heap.clear()
+        raise
+    for heap in due:
+        heap.clear()
+
+
 @dataclass(slots=True)
 class _Heap:
     """What was said of a shard and is not compared yet; ``since``: the loop's time when the last of ``due`` came."""
@@ -53,6 +77,9 @@ class _Heap:
     @property
     def is_due(self) -> bool:
         return bool(self.heads or self.buckets)
+
+    def clear(self) -> None:
+        self.heads, self.buckets = {}, {}
 
     def promote(self, now: float) -> None:
         self.heads, self.fresh_heads = self.fresh_heads, {}
@@ -163,6 +190,7 @@ class Asker:
             # Ranges end elsewhere as streams come; a bucket of one that is told of no more is no bucket.
             for key in [key for key, one in self._differing.items() if now - one.last_seen > 2 * self.longest]:
                 del self._differing[key]
+        due: list[_Heap] = []
         heads: dict[Service, dict[str, int]] = defaultdict(dict)
         ranges: dict[tuple[Service, str, str | None], dict[int, Bucket]] = defaultdict(dict)
         for (source, shard), heap in self._heaps.items():
@@ -179,10 +207,11 @@ class Asker:
                     ranges[source, place.low, place.high][place.number] = bucket
             else:
                 self._leave(source, shard)
-            heap.heads, heap.buckets = {}, {}
-        asked = [question for source, said in heads.items() for question in await self._heads(source, said, now)]
-        for (source, low, high), buckets in ranges.items():
-            asked += await self._buckets(source, low, high, buckets, now)
+            due.append(heap)
+        with kept_while_away(due):
+            asked = [question for source, said in heads.items() for question in await self._heads(source, said, now)]
+            for (source, low, high), buckets in ranges.items():
+                asked += await self._buckets(source, low, high, buckets, now)
         asked += self._shards()
         self.asked += len(asked)
         telemetry.count("control.asked", "{message}", len(asked))

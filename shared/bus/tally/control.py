@@ -21,7 +21,7 @@ from shared.bus.lanes import Bus
 from shared.bus.tally.asking import Asker, shard_named
 from shared.bus.tally.states import StateAsker
 from shared.bus.tally.telling import Teller
-from shared.bus.tally.wire import Asked, Message, Said, UnreadableError, message_of, record_of
+from shared.bus.tally.wire import Asked, Message, Said, Tallied, UnreadableError, message_of, record_of
 from shared.outbox import Relay
 from shared.parting import parted
 from shared.store import is_transient
@@ -35,6 +35,7 @@ _SHORTEST_BACKOFF: Final = 0.2
 _LONGEST_BACKOFF: Final = 5.0
 _LONGEST_FAREWELL: Final = 5.0
 _LARGEST: Final = 8_388_608
+_MOST_UNSENT: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Control:
     asker: Asker = field(init=False)
     states: dict[str, StateAsker] = field(init=False)
     teller: Teller | None = field(init=False)
+    _unsent: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Make the parts: for what is heard, for states, and for what is said."""
@@ -115,12 +117,14 @@ class Control:
             if CONTROL.name not in await consumer.topics():
                 await self._make_topic()
             await producer.start()
+            unsent, self._unsent = self._unsent, []
+            await self._send(producer, unsent)
             consumer.assign([TopicPartition(CONTROL.name, number) for number in range(CONTROL.partitions)])
             while True:
                 await self._round(consumer, producer)
         finally:
             for each in (consumer, producer):
-                await parted(each.stop(), within=_LONGEST_FAREWELL)
+                await parted(each.stop(), within=_LONGEST_FAREWELL, client=each)
 
     async def _make_topic(self) -> None:
         """Somebody deleted the topic of control under running services. What was on it nobody keeps: it is made again.
@@ -170,10 +174,16 @@ class Control:
     async def _send(self, producer: Any, messages: Sequence[Message]) -> None:
         now = datetime.now(UTC)
         sent = []
-        for message in messages:
-            key, body, headers = record_of(message, now)
-            sent.append(await producer.send(CONTROL.name, body, key=key, headers=headers, partition=0))
-        await asyncio.gather(*sent)
+        try:
+            for message in messages:
+                key, body, headers = record_of(message, now)
+                sent.append(await producer.send(CONTROL.name, body, key=key, headers=headers, partition=0))
+            await asyncio.gather(*sent)
+        except BaseException:
+            # Names and questions hold whenever they are read, and are said once. Sums grow old, and are told again.
+            lasting = [one for one in messages if not isinstance(one, Tallied)]
+            self._unsent += lasting[: _MOST_UNSENT - len(self._unsent)]
+            raise
 
     def figures(self) -> dict[str, int]:
         """For the status: what is lacking here, what stays so, and what hearers have that was never said here."""

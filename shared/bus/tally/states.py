@@ -15,6 +15,7 @@ from typing import Final
 from shared import telemetry
 from shared.bus.hearing import Kept
 from shared.bus.tally import rules
+from shared.bus.tally.asking import kept_while_away
 from shared.bus.tally.wire import Asked, Said
 from shared.journal import shard_of
 from shared.store import Database
@@ -34,6 +35,9 @@ class _Heap:
     fresh: dict[str, int] = field(default_factory=dict)
     due: dict[str, int] = field(default_factory=dict)
     since: float = 0.0
+
+    def clear(self) -> None:
+        self.due = {}
 
 
 @dataclass(slots=True)
@@ -88,6 +92,7 @@ class StateAsker:
             self._look_again = now + min(self.every, 1.0)
             for key, older in self._older.items():
                 self._heaps[shard_of(key)].fresh.setdefault(key, older.said)
+        due: list[_Heap] = []
         said: dict[str, int] = {}
         for shard, heap in self._heaps.items():
             if not heap.due:
@@ -101,8 +106,9 @@ class StateAsker:
                 said.update(heap.due)
             else:  # another process of this service hears that shard, and looks after it
                 self._older = {key: one for key, one in self._older.items() if shard_of(key) != shard}
-            heap.due = {}
-        return await self._compare(said, now) if said else []
+            due.append(heap)
+        with kept_while_away(due):
+            return await self._compare(said, now) if said else []
 
     async def _compare(self, said: Mapping[str, int], now: float) -> list[Asked]:
         self.compared += len(said)

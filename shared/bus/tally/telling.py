@@ -8,7 +8,7 @@ rotation. A bucket with a subject that was sent lately is told by its heads, too
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -85,21 +85,30 @@ class Teller:
         """What is to be told now. ``now`` is the loop's time."""
         if self.relay.lately is None:
             self.relay.lately = {}
-        if now < self._following:
-            early = self._lately() if len(self.relay.lately) >= _LATELY else []
-            return [*early, *await self._doubted_ranges()]
-        self._following = now + self.every
-        told: list[Message] = [*self._lately()]
-        told += await self._beat()
-        told += await self._doubted_ranges()
+        is_beat = now >= self._following
+        if not is_beat and len(self.relay.lately) < _LATELY:
+            return await self._doubted_ranges()
+        told: list[Message] = []
+        sent, self.relay.lately = self.relay.lately, {}
+        try:
+            told += self._lately(sent)
+            if is_beat:
+                self._following = now + self.every
+                told += await self._beat()
+            told += await self._doubted_ranges()
+        except BaseException:  # the database is away: what was sent is told by name with the next beat
+            for key, height in sent.items():
+                self.relay.lately[key] = max(height, self.relay.lately.get(key, 0))
+            raise
+        if not is_beat:
+            return told
         self._moved = (set(), self._moved[0])
         self._answered = {place: until for place, until in self._answered.items() if until > now}
         self._published = {lack: until for lack, until in self._published.items() if until > now}
         self._published_states = {key: until for key, until in self._published_states.items() if until > now}
         return told
 
-    def _lately(self) -> list[Said]:
-        sent, self.relay.lately = self.relay.lately or {}, {}
+    def _lately(self, sent: Mapping[tuple[str | None, str], int]) -> list[Said]:
         heads: dict[str | None, list[Head]] = {}
         for (topic, subject), height in sent.items():
             heads.setdefault(topic, []).append((subject, height))
@@ -162,23 +171,30 @@ class Teller:
     async def _doubted_ranges(self) -> list[Message]:
         """One range more of the shards whose records went away under a hearer, until all of theirs are told."""
         if self._doubt is None:
-            if not self._doubted:
-                return []
-            self._doubt, self._doubting = _Walk(), tuple(self._doubted)
-            self._doubted.clear()
+            self._doubt, self._doubting = _Walk(), tuple(self._doubted.keys() & self.relay.held)
+            for shard in self._doubting:
+                del self._doubted[shard]
         shards = [shard for shard in self._doubting if shard in self.relay.held]
-        if not shards or await self._is_busy():
-            return []
-        ((low, high),) = await self._doubt.ranges(self.database, 1)
-        if high is None:
+        if not shards:
+            self._doubted.update(dict.fromkeys(self._doubting))
             self._doubt = None
-        return await self._range(low, high, shards)
+            return []
+        if await self._is_busy():
+            return []
+        following = _Walk(self._doubt.low)
+        ((low, high),) = await following.ranges(self.database, 1)
+        told = await self._range(low, high, shards)
+        self._doubt = following if high is not None else None
+        return told
 
     async def answer(self, asked: Asked, now: float) -> list[Message]:
         """What a hearer's question is answered with at once; what it lacks is published again."""
-        if asked.source is not self.service or not self.relay.held:
+        if asked.source is not self.service:
             return []
-        self._doubted.update(dict.fromkeys(shard for shard in asked.shards if shard in self.relay.held))
+        # Who holds a shard may be about to lose it, and who holds none to get it: it is kept until it is told of.
+        self._doubted.update(dict.fromkeys(asked.shards))
+        if not self.relay.held:
+            return []
         if asked.heard:
             await self._look_for_ahead(asked)
         if asked.lacking:
