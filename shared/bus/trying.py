@@ -23,6 +23,9 @@ T = TypeVar("T")
 _SAME_ERROR_IN_A_ROW: Final = 5
 _SHORTEST_WAIT: Final = 0.05
 _LONGEST_WAIT: Final = 2.0
+# Three statements that are given up (`shared.store`) one after the other. The driver's COPY has no limit of its own: on
+# a connection that is lost while it waits for room to write, it would wait for ever.
+_LONGEST_ATTEMPT: Final = 60.0
 
 
 class HearingStoppedError(Exception):
@@ -150,7 +153,8 @@ class Trying:
         wait = _SHORTEST_WAIT
         while True:
             try:
-                return await attempt()
+                async with asyncio.timeout(_LONGEST_ATTEMPT):
+                    return await attempt()
             except Exception as error:
                 if not is_transient(error):
                     raise

@@ -120,7 +120,7 @@ class Relay:
                 await producer.start()
                 await self._carry(connection, producer)
             finally:
-                await parted(producer.stop(), within=_LONGEST_FAREWELL)
+                await parted(producer.stop(), within=_LONGEST_FAREWELL, client=producer)
         finally:
             connection.terminate()
 

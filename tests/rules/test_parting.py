@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from shared.parting import parted
 
@@ -38,6 +40,17 @@ async def test_a_client_that_does_not_stop_is_left_behind() -> None:
     await parted(stands_still(), within=0.01)
 
     await asyncio.wait_for(was_cancelled.wait(), 5)
+
+
+async def test_of_a_client_that_does_not_stop_no_task_is_left_that_sends() -> None:
+    """aiokafka's own: of a producer whose broker is away and has a batch of ours."""
+    producer: Any = AIOKafkaProducer(bootstrap_servers="127.0.0.1:9")
+    producer._sender._sender_task = sending = asyncio.create_task(asyncio.sleep(3600))
+    producer._message_accumulator.close = asyncio.Event().wait
+
+    await parted(producer.stop(), within=0.01, client=producer)
+
+    assert sending.cancelled()
 
 
 async def test_how_a_client_fails_to_stop_is_told_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
