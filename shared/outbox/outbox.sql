@@ -1,6 +1,6 @@
 -- name: unsent
 -- The oldest pointers of some shards with what they point to: an event, or the latest state on a compacted topic.
--- The first is always there; more come until the bytes are used up. $1 shards, $2 how many, $3 bytes, $4 compacted topics
+-- The first is always there; more come until the bytes are used up. $1 shards, $2 how many, $3 bytes, $4 compacted topics, $5 places that are left alone ("topic/shard", for the own topic "/shard")
 SELECT * FROM (
     SELECT pointer.id, pointer.shard, pointer.topic, pointer.aggregateid,
            snapshot.aggregateid IS NOT NULL AS is_state, journal.aggregateid IS NOT NULL AS is_event,
@@ -12,7 +12,9 @@ SELECT * FROM (
            sum(coalesce(octet_length(snapshot.payload), octet_length(journal.payload), 0))
                OVER (ORDER BY pointer.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
       FROM (SELECT id, shard, topic, aggregateid, version FROM outbox
-             WHERE shard = ANY($1::smallint[]) ORDER BY id LIMIT $2) AS pointer
+             WHERE shard = ANY($1::smallint[])
+               AND (cardinality($5::text[]) = 0 OR coalesce(topic, '') || '/' || shard <> ALL($5::text[]))
+             ORDER BY id LIMIT $2) AS pointer
       LEFT JOIN snapshot ON snapshot.topic = pointer.topic AND snapshot.aggregateid = pointer.aggregateid
       LEFT JOIN journal ON journal.aggregateid = pointer.aggregateid AND journal.version = pointer.version
             AND (pointer.topic IS NULL OR pointer.topic <> ALL($4::text[]))

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
 
 from shared import telemetry
 from shared.envelope import Cause, Envelope, headers_of
+from shared.outbox.aside import Aside, Where
 from shared.outbox.said import rank
 from shared.parting import parted
 from shared.store import Queries, connect, is_transient
@@ -62,6 +63,8 @@ _LOOKS_FOR_TOPIC: Final = 4
 _SHORTEST_BACKOFF: Final = 0.1
 _LONGEST_BACKOFF: Final = 2.0
 _LONGEST_FAREWELL: Final = 5.0
+# Longer than the producer's own requests and its look for a leader, 10 s each.
+_LONGEST_SENDING: Final = 15.0
 
 _TOPIC_NAMES: Final = {topic.name for topic in TOPICS}
 
@@ -85,6 +88,11 @@ class Relay:
     held: set[int] = field(default_factory=set)
     sent: int = 0
     lately: dict[tuple[str | None, str], int] | None = None
+    _aside: Aside = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing is left alone yet."""
+        self._aside = Aside(TOPIC_OF[self.service].name)
 
     async def run(self) -> None:
         """Hold shards and carry, for ever; every failure of broker or database is waited out with the shards let go."""
@@ -138,7 +146,8 @@ class Relay:
                 look = loop.time() + _LOOK_FOR_SHARDS
             # Cleared before reading: a commit that comes in between is seen by the next round at once.
             self.committed.clear()
-            rows = await connection.fetch(_sql["unsent"], sorted(self.held), _READ, _READ_BYTES, compacted)
+            alone = self._aside.now(loop.time())
+            rows = await connection.fetch(_sql["unsent"], sorted(self.held), _READ, _READ_BYTES, compacted, alone)
             if rows:
                 began = loop.time()
                 await self._send(connection, producer, rows)
@@ -158,37 +167,71 @@ class Relay:
         rows: Sequence[asyncpg.Record],
     ) -> None:
         own = TOPIC_OF[self.service].name
-        by_partition: dict[tuple[str, int], list[_Outgoing]] = defaultdict(list)
-        spans: list[telemetry.Span] = []
-        for nth, row in enumerate(rows):
-            if nth % _SLICE == 0:
-                await asyncio.sleep(0)
-            key, topic = row["aggregateid"].encode(), row["topic"] or own
-            body = row["payload"].encode() if row["payload"] is not None else None
-            if not (row["is_state"] or row["is_event"]):
-                continue
-            trace = _traced(topic, row, spans)
-            headers = _state_headers(row, trace) if row["is_state"] else headers_of(_envelope(self.service, row, trace))
-            by_partition[topic, row["shard"]].append((key, body, headers))
-        for topic in {topic for topic, _ in by_partition} - _TOPIC_NAMES:
-            if not await self._meanwhile(connection, _is_there(producer, topic)):
-                # Somebody asked for his private topic and forgot to make it; nobody else is to wait for that.
-                log.error("private_topic_missing", extra={"topic": topic})
-                await connection.execute(_sql["forget_topic"], topic, sorted(self.held))
-                by_partition = {where: what for where, what in by_partition.items() if where[0] != topic}
+        by_partition, spans = await self._by_partition(rows)
+        missing = await self._missing(connection, producer, by_partition)
         with telemetry.span(f"send {own}", kind=telemetry.SpanKind.PRODUCER) as batch:
             batch.set_attribute("messaging.batch.message_count", len(rows))
-            for one in spans:
-                batch.add_link(one.get_span_context())
-            await self._meanwhile(connection, _send_all(producer, by_partition))
+            for _, opened in spans:
+                batch.add_link(opened.get_span_context())
+            untaken = await self._meanwhile(connection, _send_all(producer, by_partition))
+        failed = missing | untaken
+        if failed:
+            rows = [row for row in rows if (row["topic"] or own, row["shard"]) not in failed]
         # A send that fails leaves its spans open for ever, so they are never told: what counts is the one that was
         # acknowledged, and its wait in the outbox has all tries in it.
-        for one in spans:
-            one.end()
+        for where, opened in spans:
+            if where not in failed:
+                opened.end()
         await connection.execute(_sql["forget_sent"], [row["id"] for row in rows])
         self._remember(rows)
         self.sent += len(rows)
         telemetry.count("event.sent", "{event}", len(rows))
+        self._aside.took(by_partition.keys() - failed.keys())
+        self._aside.put(failed, asyncio.get_running_loop().time())
+        if untaken:
+            # This producer still tries to send what it has of them: what comes after it is for another.
+            raise SendFailedError(", ".join(sorted({type(error).__name__ for error in untaken.values()})))
+
+    async def _by_partition(
+        self, rows: Sequence[asyncpg.Record]
+    ) -> tuple[dict[Where, list[_Outgoing]], list[tuple[Where, telemetry.Span]]]:
+        """What goes where, in its order, and the spans of those whose trace is recorded."""
+        own = TOPIC_OF[self.service].name
+        by_partition: dict[Where, list[_Outgoing]] = defaultdict(list)
+        spans: list[tuple[Where, telemetry.Span]] = []
+        for nth, row in enumerate(rows):
+            if nth % _SLICE == 0:
+                await asyncio.sleep(0)
+            if not (row["is_state"] or row["is_event"]):
+                continue
+            where = (row["topic"] or own, row["shard"])
+            body = row["payload"].encode() if row["payload"] is not None else None
+            trace = _traced(where, row, spans)
+            headers = _state_headers(row, trace) if row["is_state"] else headers_of(_envelope(self.service, row, trace))
+            by_partition[where].append((row["aggregateid"].encode(), body, headers))
+        return by_partition, spans
+
+    async def _missing(
+        self,
+        connection: asyncpg.Connection[asyncpg.Record],
+        producer: AIOKafkaProducer,
+        by_partition: dict[Where, list[_Outgoing]],
+    ) -> dict[Where, BaseException]:
+        """Take out what goes to topics that are not there; returns those of the house, whose time may come."""
+        missing: dict[Where, BaseException] = {}
+        for topic in {topic for topic, _ in by_partition}:
+            if await self._meanwhile(connection, _is_there(producer, topic)):
+                continue
+            gone = [where for where in by_partition if where[0] == topic]
+            if topic in _TOPIC_NAMES:
+                missing |= dict.fromkeys(gone, UnknownTopicOrPartitionError())
+            else:
+                # Somebody asked for his private topic and forgot to make it; nobody else is to wait for that.
+                log.error("private_topic_missing", extra={"topic": topic})
+                await connection.execute(_sql["forget_topic"], topic, sorted(self.held))
+            for where in gone:
+                del by_partition[where]
+        return missing
 
     def _remember(self, rows: Sequence[asyncpg.Record]) -> None:
         if self.lately is None:
@@ -217,11 +260,12 @@ class Relay:
 _Outgoing: TypeAlias = tuple[bytes, bytes | None, list[tuple[str, bytes]]]
 
 
-def _traced(topic: str, row: asyncpg.Record, spans: list[telemetry.Span]) -> str | None:
+def _traced(where: Where, row: asyncpg.Record, spans: list[tuple[Where, telemetry.Span]]) -> str | None:
     """The traceparent that goes with a record: that of its sending, where its trace is recorded."""
     parent: str | None = row["traceparent"]
     if not telemetry.is_sampled(parent):
         return parent
+    topic = where[0]
     opened = telemetry.open_message_span(
         f"send {topic}",
         parent,
@@ -237,7 +281,7 @@ def _traced(topic: str, row: asyncpg.Record, spans: list[telemetry.Span]) -> str
     )
     if opened is None:
         return parent
-    spans.append(opened)
+    spans.append((where, opened))
     return telemetry.traceparent_of(opened)
 
 
@@ -254,19 +298,25 @@ async def _is_there(producer: AIOKafkaProducer, topic: str) -> bool:
     for _ in range(_LOOKS_FOR_TOPIC):
         if not await client.add_topic(topic):
             raise KafkaConnectionError("no metadata")
-        if len(client.cluster.partitions_for_topic(topic) or ()) >= PARTITIONS:
+        # Of the house's own some partition may be without a leader: that one alone is waited for.
+        if len(client.cluster.partitions_for_topic(topic) or ()) >= (1 if topic in _TOPIC_NAMES else PARTITIONS):
             return True
         await asyncio.sleep(_LONGEST_WAIT)
         await client.force_metadata_update()
     return False
 
 
-async def _send_all(producer: AIOKafkaProducer, by_partition: Mapping[tuple[str, int], Sequence[_Outgoing]]) -> None:
-    batches: dict[tuple[str, int], list[BatchBuilder]] = {}
+async def _send_all(
+    producer: AIOKafkaProducer, by_partition: Mapping[Where, Sequence[_Outgoing]]
+) -> dict[Where, BaseException]:
+    """Send to all partitions at once; returns those that did not take all of it, and why."""
+    batches: dict[Where, list[BatchBuilder]] = {}
     for where, records in by_partition.items():
         batches[where] = _batches(producer, records)
         await asyncio.sleep(0)
-    await asyncio.gather(*(_send_batches(producer, *where, some) for where, some in batches.items()))
+    sending = (_send_batches(producer, *where, some) for where, some in batches.items())
+    outcomes = zip(batches, await asyncio.gather(*sending, return_exceptions=True), strict=True)
+    return {where: outcome for where, outcome in outcomes if outcome is not None}
 
 
 def _batches(producer: AIOKafkaProducer, records: Sequence[_Outgoing]) -> list[BatchBuilder]:
@@ -283,9 +333,10 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[_Outgoing]) -> list[B
 async def _send_batches(
     producer: AIOKafkaProducer, topic: str, partition: int, batches: Sequence[BatchBuilder]
 ) -> None:
-    """One after the other."""
-    pending = [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
-    await asyncio.gather(*pending)
+    """One after the other. TimeoutError when they are not taken in time: aiokafka itself would try without end."""
+    async with asyncio.timeout(_LONGEST_SENDING):
+        pending = [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
+        await asyncio.gather(*pending)
 
 
 def _envelope(service: Service, row: asyncpg.Record, trace: str | None) -> Envelope:

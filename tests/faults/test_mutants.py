@@ -42,7 +42,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 async def _by_pointers(reader: Connection, _: int) -> list[int]:
     """As the relay reads: whatever is unsent, oldest first; sent pointers are deleted."""
-    found = [row["id"] for row in await reader.fetch(_OUTBOX["unsent"], _ALL_SHARDS, 2000, 10**7, [])]
+    found = [row["id"] for row in await reader.fetch(_OUTBOX["unsent"], _ALL_SHARDS, 2000, 10**7, [], [])]
     await reader.execute(_OUTBOX["forget_sent"], found)
     return found
 
@@ -82,7 +82,7 @@ async def _hold(reader: Connection) -> list[int]:
 
 
 async def _oldest(reader: Connection) -> list[int]:
-    found = await reader.fetch(_OUTBOX["unsent"], await _hold(reader), 1, 10**7, [])
+    found = await reader.fetch(_OUTBOX["unsent"], await _hold(reader), 1, 10**7, [], [])
     return [row["version"] for row in found]
 
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 import pytest
 
+from deploy.launcher import topics
 from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
 from shared import journal, outbox
@@ -19,7 +20,7 @@ from shared.events import SupplementReceived
 from shared.outbox import Relay
 from shared.store import Database
 from shared.topics import CONTACT, INTAKE, PARTITIONS, Service, Topic
-from tests.flow.rough import a_process, everything, figure, is_in_order, make_anew, rough_servers, streams
+from tests.flow.rough import a_process, delete, everything, figure, is_in_order, make_anew, rough_servers, streams
 from tests.layouts import ROUGH
 from tests.listening import emptied, listening, speak
 from tests.processes import until
@@ -339,6 +340,30 @@ async def test_a_private_topic_gets_everything_again_and_a_missing_one_keeps_nob
     again = await streams_of_copies(servers, private)
     assert again == {subject: list(range(1, last[subject] + (subject != subjects[0]))) for subject in subjects}
     assert await nothing_lost_or_misordered(database, servers) == 0
+
+
+async def test_a_topic_of_the_house_that_is_missing_keeps_nobody_else_waiting(
+    made: Databases, servers: Servers, database: Database
+) -> None:
+    subjects = some_subjects(20)
+    await delete(servers.kafka, [CONTACT])
+
+    async def all_else_is_sent() -> bool:
+        async with database.pool.acquire() as connection:
+            waiting = await connection.fetch("SELECT topic, aggregateid FROM outbox")
+        return [(one["topic"], one["aggregateid"]) for one in waiting] == [(CONTACT.name, subjects[0])]
+
+    async with carried(made, servers, database):
+        async with database.transaction() as tx:
+            await journal.put_snapshots(tx, CONTACT, [(subjects[0], 1, "sealed")])
+        await talk(database, subjects, 6)
+        await until(all_else_is_sent, "all but the contact is sent", seconds=90)
+        await topics.create(servers.kafka, [CONTACT])
+        await all_sent(database)
+
+    (contact,) = await everything(servers.kafka, CONTACT.name)
+    assert contact.value == b"sealed"
+    await nothing_lost_or_misordered(database, servers)
 
 
 async def streams_of_copies(servers: Servers, topic: Topic) -> dict[str, list[int]]:

@@ -68,7 +68,7 @@ class Between:
     async def carry(self, loses: Callable[[str, int], bool] = lambda *_: False) -> None:
         """As the relay does, with its own statements: everything unsent is acknowledged, and then heard or lost."""
         async with self.speaker.pool.acquire() as connection:
-            pointers = await connection.fetch(_OUTBOX["unsent"], _SHARDS, 5000, 10**8, [CONTACT.name])
+            pointers = await connection.fetch(_OUTBOX["unsent"], _SHARDS, 5000, 10**8, [CONTACT.name], [])
             await connection.execute(_OUTBOX["forget_sent"], [one["id"] for one in pointers])
         self.relay._remember(pointers)
         events = [one for one in pointers if one["is_event"]]

@@ -18,14 +18,15 @@ def disorder(times: int) -> None:
     chance = Random(times)
     send_all = relay._send_all
 
-    async def sent(producer: Any, by_partition: Mapping[tuple[str, int], Sequence[Any]]) -> None:
+    async def sent(producer: Any, by_partition: Mapping[tuple[str, int], Sequence[Any]]) -> Any:
         disordered = {}
         for where, records in by_partition.items():
             copies = [record for record in records for _ in range(times)]
             chance.shuffle(copies)
             disordered[where] = copies
-        await send_all(producer, disordered)
+        failed = await send_all(producer, disordered)
         await asyncio.sleep(_GATHERS)
+        return failed
 
     module: Any = relay
     module._send_all = sent

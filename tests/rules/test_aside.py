@@ -1,0 +1,44 @@
+"""What a relay leaves alone while it takes nothing, and for how long."""
+
+from __future__ import annotations
+
+from shared.outbox.aside import Aside
+
+OWN, CONTACT = ("intake.dossier", 3), ("intake.contact", 3)
+WHY = TimeoutError()
+
+
+def test_what_takes_nothing_while_others_do_is_left_alone_for_longer_each_time() -> None:
+    aside, now, waits = Aside(OWN[0]), 0.0, []
+
+    for _ in range(6):
+        aside.took({OWN})
+        aside.put({CONTACT: WHY}, now)
+        before = now
+        while aside.now(now):
+            now += 1
+        waits.append(now - before)
+
+    assert waits == [2, 15, 30, 60, 120, 120]
+
+
+def test_while_nobody_takes_anything_all_are_tried_again_soon() -> None:
+    aside, now = Aside(OWN[0]), 0.0
+
+    for _ in range(5):
+        aside.put({OWN: WHY, CONTACT: WHY}, now)
+        assert sorted(aside.now(now)) == ["/3", "intake.contact/3"]
+        now += 2
+        assert aside.now(now) == []
+
+
+def test_what_took_something_begins_anew() -> None:
+    aside = Aside(OWN[0])
+    for now in (0.0, 2.0, 17.0):
+        aside.took({OWN})
+        aside.put({CONTACT: WHY}, now)
+
+    aside.took({OWN, CONTACT})
+    aside.put({CONTACT: WHY}, 100.0)
+
+    assert (aside.now(101.0), aside.now(102.0)) == (["intake.contact/3"], [])
