@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _LONGEST_LOOK_MS = 300
 _LONGEST_FAREWELL = 5.0
 _LONGEST_COMMIT = 15.0
+_LATELY = 15.0
 _NOWHERE = TopicPartition("nowhere", 0)
 
 
@@ -251,14 +252,18 @@ class Ear:
         return told
 
     def lag(self) -> dict[str, int]:
-        """Records not yet heard, for each topic. A partition that was not measured yet counts as one behind."""
+        """Records not yet heard, for each topic. A partition that was not measured yet, or not lately, is behind by one
+        at least: while the broker is away nobody knows."""
         behind: dict[str, int] = {}
+        lately = asyncio.get_running_loop().time() - _LATELY
         for where in self.assignment():
             end, heard = self._ends.get(where), self._heard.get(where)
             if end is None or heard is None or heard > end:
                 count = 1
             else:
                 count = max(end, self._consumer.highwater(where) or 0) - heard
+            if self._measured.get(where, 0.0) < lately:
+                count = max(count, 1)
             behind[where.topic] = behind.get(where.topic, 0) + count
         return behind
 

@@ -125,7 +125,8 @@ class Bus:
 
     @property
     def is_deaf(self) -> bool:
-        """True when a lane gets no answer from the broker."""
+        """True when a lane's polls come to no end, or fail: not while the broker is merely away, when they find nothing
+        (then nobody knows the lag, and it is one at least)."""
         return any(lane.is_deaf for lane in self._lanes)
 
     def lag(self) -> dict[str, int]:

@@ -446,14 +446,19 @@ async def test_while_the_database_is_away_order_is_kept_and_nothing_is_set_aside
         await ear.is_through()
 
 
-async def test_a_broker_that_is_killed_and_comes_back_loses_nothing(servers: Servers, database: Database) -> None:
+async def test_a_broker_that_is_killed_and_comes_back_loses_nothing(
+    servers: Servers, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.bus.ear._LATELY", 5.0)
     stories = [a_story(6) for _ in range(30)]
     records = copies(stories)
     loop = asyncio.get_running_loop()
 
     async with listening_to(servers, database) as ear:
         await publish(servers.kafka, records[:90])
+        await ear.is_through()
         await servers.kill("kafka")
+        await until(lambda: min(ear.bus.lag().values()) > 0, "nobody knows what is unheard", seconds=60)
         await servers.start("kafka")
         back = loop.time()
         await publish(servers.kafka, records[90:])
