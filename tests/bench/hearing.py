@@ -74,7 +74,11 @@ async def run_side(servers: Servers, side: str, count: int) -> dict[str, Any]:
     arguments = [side, str(count), json.dumps({where.partition: offset for where, offset in begins.items()})]
     postgres = servers.running["postgres"].entry.pid
     before = seconds_of(postgres)
-    environment = {"KAFKA": servers.kafka, "DATABASE": servers.databases.login["routing"]}
+    environment = {
+        "KAFKA": servers.kafka,
+        "DATABASE": servers.databases.login["routing"],
+        "POSTGRES": str(postgres),
+    }
     told = await said_by("tests.bench.sides", *arguments, environment=environment)
     said: dict[str, Any] = json.loads(told.splitlines()[-1])
     return {"postgres": seconds_of(postgres) - before, **said}

@@ -33,6 +33,7 @@ from shared.outbox import Relay
 from shared.service import spare_the_collector
 from shared.store import Database, open_pool
 from shared.topics import INTAKE, Service
+from tests.bench.machine import seconds_of
 
 LIMIT_TOPIC: Final = "bench.limit"
 ALTERNATIVE_TOPIC: Final = "bench.alternative"
@@ -64,15 +65,20 @@ async def ours(kafka: str, url: str, count: int, *, lanes: int, relay: bool) -> 
 
 
 async def relay_alone(kafka: str, url: str, count: int) -> dict[str, float]:
-    """The relay on an outbox that routing filled before: what it carries when nobody else works."""
+    """The relay on an outbox that routing filled before: what it carries when nobody else works.
+
+    PostgreSQL is measured here, from when the relay begins: what hearing costs it is in another figure.
+    """
+    postgres = int(os.environ["POSTGRES"])
     await ours(kafka, url, count, lanes=2, relay=False)
     database = Database(await open_pool(url, name="bench"))
     carrying = asyncio.create_task(Relay(Service.ROUTING, url, kafka, database.committed).run())
     while (left := await database.pool.fetchval("SELECT count(*) FROM outbox")) == count:
         await asyncio.sleep(0.001)
-    started, cpu = time.monotonic(), time.process_time()
+    started, cpu, worked = time.monotonic(), time.process_time(), seconds_of(postgres)
     await _sent(database)
     figures = _scaled(time.monotonic() - started, time.process_time() - cpu, count, count - left)
+    figures["postgres"] = (seconds_of(postgres) - worked) * count / left
     carrying.cancel()
     return figures
 

@@ -50,7 +50,7 @@ PARTS: Final[dict[str, tuple[Blow, ...]]] = {
     **{f"forgery-{number}": (Blow("forgery", 250_000),) for number in range(1, 5)},
     "network": (Blow("cuts", 12), Blow("kafka_cuts", 12), Blow("mail_cuts", 6)),
     "storms": (Blow("storms", 80), Blow("zombies", 8)),
-    "clocks": (Blow("turns", 20), Blow("steps", 5)),
+    "clocks": (Blow("turns", 8), Blow("steps", 5)),
     "disk": (Blow("full_database", 6), Blow("full_broker", 4), Blow("full_telemetry", 2)),
     "brokers": (Blow("broker_kills", 40),),
     "everything-1": (Blow("everything", 1_800),),
