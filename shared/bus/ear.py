@@ -117,14 +117,13 @@ class Ear:
     async def _one_by_one(self, most: int) -> dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]:
         """Records one at a time until the one is found that cannot be read; it is passed over, and told of."""
         everywhere = sorted(self.assignment())
+        # All of them at once, before anything can fail: what was drained of a neighbour must not be passed over.
+        # aiokafka's own seek_to_committed stays where it is when nothing, or the very beginning, is committed.
+        for where in everywhere:
+            self._consumer.seek(where, self._delivered.get(where, 0))
         for where in everywhere:
             if where not in self._delivered:
-                # aiokafka's own seek_to_committed stays where it is when nothing, or the very beginning, is committed.
-                committed = await self._consumer.committed(where)
-                if committed is None:
-                    committed = (await self._consumer.beginning_offsets([where]))[where]
-                self._delivered[where] = committed
-            self._consumer.seek(where, self._delivered[where])
+                self._consumer.seek(where, await self._consumer.committed(where) or 0)
         found: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = {}
         for where in everywhere:
             while sum(map(len, found.values())) < most:

@@ -19,9 +19,13 @@ _LONGEST: Final = 120.0
 
 @dataclass(slots=True)
 class _LeftAlone:
-    """``until``: the loop's time; ``wait``: seconds, for next time; ``others``: some took theirs since it failed."""
+    """For how long: seconds from when it is looked at first, since a relay may begin anew in between; then ``until``.
 
-    until: float = 0.0
+    ``wait``: seconds, for next time; ``others``: some took theirs since it failed.
+    """
+
+    seconds: float = 0.0
+    until: float | None = None
     wait: float = _SHORTEST
     others: bool = False
 
@@ -44,23 +48,28 @@ class Aside:
             for one in self._places.values():
                 one.others = True
 
-    def put(self, failed: Mapping[Where, BaseException], now: float) -> None:
-        """These did not. ``now`` is the loop's time."""
+    def put(self, failed: Mapping[Where, BaseException]) -> None:
+        """These did not."""
         for where, error in failed.items():
             one = self._places.setdefault(where, _LeftAlone())
+            one.until = None
             if not one.others:
-                one.until = now + _SOON
+                one.seconds = _SOON
                 continue
-            one.until, one.wait, one.others = now + one.wait, min(2 * one.wait, _LONGEST), False
+            one.seconds, one.wait, one.others = one.wait, min(2 * one.wait, _LONGEST), False
             log.error(
                 "partition_takes_nothing",
                 extra={"topic": where[0], "partition": where[1], "error": type(error).__name__},
             )
 
     def now(self, at: float) -> list[str]:
-        """What is left alone now, as the outbox is asked for the rest: ``topic/shard``, ``/shard`` of the own topic."""
+        """What is left alone at an instant (the loop's time), as the outbox is asked for the rest: ``topic/shard``, and
+        ``/shard`` of the own topic. After each failure that is so at least once: then the others have their turn."""
+        for one in self._places.values():
+            if one.until is None:
+                one.until = at + one.seconds
         return [
             f"{topic if topic != self.own else ''}/{shard}"
             for (topic, shard), one in self._places.items()
-            if at < one.until
+            if one.until is not None and at < one.until
         ]

@@ -39,9 +39,10 @@ SELECT 1;
 SELECT shard FROM unnest($1::int[]) AS given (shard) WHERE pg_try_advisory_lock($2, shard);
 
 -- name: depth
--- How much is unsent, and since when.
+-- How much is unsent, and since when.   $1 places that do not count ("topic/shard", for the own topic "/shard")
 SELECT count(*) AS unsent, coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0)::float8 AS oldest_seconds
-  FROM outbox;
+  FROM outbox
+ WHERE cardinality($1::text[]) = 0 OR coalesce(topic, '') || '/' || shard <> ALL($1::text[]);
 
 -- name: subjects_after
 -- The next subjects of the journal, for publishing everything again in steps.   $1 after this subject, $2 how many

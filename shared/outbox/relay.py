@@ -62,7 +62,9 @@ _LOOK_FOR_SHARDS: Final = 1.0
 _LOOKS_FOR_TOPIC: Final = 4
 _SHORTEST_BACKOFF: Final = 0.1
 _LONGEST_BACKOFF: Final = 2.0
-_LONGEST_FAREWELL: Final = 5.0
+# With as long again for what is left of a client: below what a session lives without a word, so that nothing of an old
+# producer comes after what the next holder of its shards sends. What is not acknowledged is still in the outbox.
+_LONGEST_FAREWELL: Final = 1.0
 # Longer than the producer's own requests and its look for a leader, 10 s each.
 _LONGEST_SENDING: Final = 15.0
 
@@ -146,8 +148,9 @@ class Relay:
                 look = loop.time() + _LOOK_FOR_SHARDS
             # Cleared before reading: a commit that comes in between is seen by the next round at once.
             self.committed.clear()
-            alone = self._aside.now(loop.time())
-            rows = await connection.fetch(_sql["unsent"], sorted(self.held), _READ, _READ_BYTES, compacted, alone)
+            rows = await connection.fetch(
+                _sql["unsent"], sorted(self.held), _READ, _READ_BYTES, compacted, self.left_alone()
+            )
             if rows:
                 began = loop.time()
                 await self._send(connection, producer, rows)
@@ -187,7 +190,7 @@ class Relay:
         self.sent += len(rows)
         telemetry.count("event.sent", "{event}", len(rows))
         self._aside.took(by_partition.keys() - failed.keys())
-        self._aside.put(failed, asyncio.get_running_loop().time())
+        self._aside.put(failed)
         if untaken:
             # This producer still tries to send what it has of them: what comes after it is for another.
             raise SendFailedError(", ".join(sorted({type(error).__name__ for error in untaken.values()})))
@@ -232,6 +235,10 @@ class Relay:
             for where in gone:
                 del by_partition[where]
         return missing
+
+    def left_alone(self) -> list[str]:
+        """Places that take nothing just now, as `shared.outbox.aside` names them."""
+        return self._aside.now(asyncio.get_running_loop().time())
 
     def _remember(self, rows: Sequence[asyncpg.Record]) -> None:
         if self.lately is None:

@@ -25,9 +25,9 @@ class Depth:
     oldest_seconds: float
 
 
-async def depth(tx: Transaction) -> Depth:
-    """The outbox's depth now."""
-    row = await tx.fetchrow(_sql["depth"])
+async def depth(tx: Transaction, left_alone: Sequence[str] = ()) -> Depth:
+    """The outbox's depth now, without places that do not count (`Relay.left_alone`)."""
+    row = await tx.fetchrow(_sql["depth"], list(left_alone))
     assert row is not None
     return Depth(row["unsent"], row["oldest_seconds"])
 

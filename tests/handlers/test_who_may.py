@@ -217,7 +217,7 @@ async def test_a_command_that_comes_to_nothing_tells_a_stranger_nothing(
     told = await Desk(officer.client, stranger).posts(f"/routing/dossiers/{dossier}/commands", command)
     own = await officer.posts(f"/routing/dossiers/{dossier}/commands", command)
 
-    assert (told.status_code, "since" in told.json()) == (403, False)
+    assert (told.status_code, "since" in told.json(), WARD in told.text) == (403, False, False)
     assert (own.status_code, "since" in own.json()) == (409, True)
 
 

@@ -13,7 +13,7 @@ def test_what_takes_nothing_while_others_do_is_left_alone_for_longer_each_time()
 
     for _ in range(6):
         aside.took({OWN})
-        aside.put({CONTACT: WHY}, now)
+        aside.put({CONTACT: WHY})
         before = now
         while aside.now(now):
             now += 1
@@ -26,7 +26,7 @@ def test_while_nobody_takes_anything_all_are_tried_again_soon() -> None:
     aside, now = Aside(OWN[0]), 0.0
 
     for _ in range(5):
-        aside.put({OWN: WHY, CONTACT: WHY}, now)
+        aside.put({OWN: WHY, CONTACT: WHY})
         assert sorted(aside.now(now)) == ["/3", "intake.contact/3"]
         now += 2
         assert aside.now(now) == []
@@ -34,11 +34,22 @@ def test_while_nobody_takes_anything_all_are_tried_again_soon() -> None:
 
 def test_what_took_something_begins_anew() -> None:
     aside = Aside(OWN[0])
-    for now in (0.0, 2.0, 17.0):
+    for _ in range(3):
         aside.took({OWN})
-        aside.put({CONTACT: WHY}, now)
+        aside.put({CONTACT: WHY})
 
     aside.took({OWN, CONTACT})
-    aside.put({CONTACT: WHY}, 100.0)
+    aside.put({CONTACT: WHY})
 
-    assert (aside.now(101.0), aside.now(102.0)) == (["intake.contact/3"], [])
+    assert (aside.now(100.0), aside.now(101.0), aside.now(102.0)) == (["intake.contact/3"], ["intake.contact/3"], [])
+
+
+def test_however_long_a_relay_takes_to_begin_anew_the_others_have_their_turn_first() -> None:
+    aside, now = Aside(OWN[0]), 0.0
+
+    for _ in range(3):
+        aside.put({CONTACT: WHY})
+        now += 60
+        assert aside.now(now) == ["intake.contact/3"]
+        now += 60
+        assert aside.now(now) == []

@@ -228,7 +228,7 @@ def _denied(actor: Actor, command: Command, journey: Journey) -> NotDone | None:
         return NotDone("denied", "only the role history gives times of its own, and adopts: leave at and by out")
     if of_the_past or isinstance(answer, Allowed):
         return NotDone("denied", "recorded steps come from the role history, and belong to dossiers that are records")
-    return NotDone("denied", f"only an officer of the unit that holds the dossier ({journey.unit}) may do this")
+    return NotDone("denied", "only an officer of the unit that holds the dossier may do this")
 
 
 def _answered_before(before: Answer, command: Command) -> Done | NotDone:

@@ -312,7 +312,10 @@ class Asker:
                 heard = await held.heard_heads(connection, source, low, high, numbers, rules.BUCKETS)
                 aside = await held.held_heads(connection, source, low, high, numbers, rules.BUCKETS)
                 at = await journal.instant(connection)
-            questions.append(Asked(self.hearer, source, places=tuple(places), heard=tuple(heard)))
+            questions.append(Asked(self.hearer, source, places=tuple(places)))
+            questions += [
+                Asked(self.hearer, source, heard=tuple(some)) for some in rules.in_steps(heard, _HELD_IN_A_MESSAGE)
+            ]
             questions += [
                 Asked(self.hearer, source, held=tuple(some), at=at)
                 for some in rules.in_steps(aside, _HELD_IN_A_MESSAGE)

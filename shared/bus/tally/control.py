@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from shared.bus import hearing
 from shared.bus.lanes import Bus
@@ -117,9 +117,9 @@ class Control:
             if CONTROL.name not in await consumer.topics():
                 await self._make_topic()
             await producer.start()
+            consumer.assign([TopicPartition(CONTROL.name, number) for number in range(CONTROL.partitions)])
             unsent, self._unsent = self._unsent, []
             await self._send(producer, unsent)
-            consumer.assign([TopicPartition(CONTROL.name, number) for number in range(CONTROL.partitions)])
             while True:
                 await self._round(consumer, producer)
         finally:
@@ -179,10 +179,13 @@ class Control:
                 key, body, headers = record_of(message, now)
                 sent.append(await producer.send(CONTROL.name, body, key=key, headers=headers, partition=0))
             await asyncio.gather(*sent)
-        except BaseException:
+        except BaseException as error:
             # Names and questions hold whenever they are read, and are said once. Sums grow old, and are told again.
-            lasting = [one for one in messages if not isinstance(one, Tallied)]
-            self._unsent += lasting[: _MOST_UNSENT - len(self._unsent)]
+            # What the broker will never take (too large) is not kept.
+            is_away = isinstance(error, KafkaError) and not isinstance(error, MessageSizeTooLargeError)
+            if is_away or not isinstance(error, Exception):
+                lasting = [one for one in messages if not isinstance(one, Tallied)]
+                self._unsent += lasting[: _MOST_UNSENT - len(self._unsent)]
             raise
 
     def figures(self) -> dict[str, int]:

@@ -18,7 +18,7 @@ from shared.bus.tally.wire import Asked, Bucket, Head, Lack, Message, NeverSaid,
 from shared.journal import shard_of
 from shared.outbox import Relay, said
 from shared.store import Database
-from shared.topics import Service
+from shared.topics import PARTITIONS, Service
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,8 @@ class Teller:
 
     async def _is_busy(self) -> bool:
         async with self.database.connection() as connection:
-            return (await outbox.depth(connection)).unsent > _MOST_UNSENT
+            # What a partition that takes nothing has waiting is no reason to keep silent about the others.
+            return (await outbox.depth(connection, self.relay.left_alone())).unsent > _MOST_UNSENT
 
     async def _range(self, low: str, high: str | None, shards: Collection[int]) -> list[Message]:
         """Tallies of a range, and the heads of its buckets in which something moves."""
@@ -171,13 +172,17 @@ class Teller:
     async def _doubted_ranges(self) -> list[Message]:
         """One range more of the shards whose records went away under a hearer, until all of theirs are told."""
         if self._doubt is None:
-            self._doubt, self._doubting = _Walk(), tuple(self._doubted.keys() & self.relay.held)
-            for shard in self._doubting:
+            wanted = tuple(self._doubted.keys() & self.relay.held)
+            if not wanted:
+                return []
+            self._doubt, self._doubting = _Walk(), wanted
+            for shard in wanted:
                 del self._doubted[shard]
         shards = [shard for shard in self._doubting if shard in self.relay.held]
         if not shards:
-            self._doubted.update(dict.fromkeys(self._doubting))
-            self._doubt = None
+            if self.relay.held:  # they are another's now; while none is held, a session may be about to begin
+                self._doubted.update(dict.fromkeys(self._doubting))
+                self._doubt = None
             return []
         if await self._is_busy():
             return []
@@ -192,7 +197,7 @@ class Teller:
         if asked.source is not self.service:
             return []
         # Who holds a shard may be about to lose it, and who holds none to get it: it is kept until it is told of.
-        self._doubted.update(dict.fromkeys(asked.shards))
+        self._doubted.update(dict.fromkeys(shard for shard in asked.shards if 0 <= shard < PARTITIONS))
         if not self.relay.held:
             return []
         if asked.heard:
