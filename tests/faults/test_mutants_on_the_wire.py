@@ -53,11 +53,15 @@ async def database(made: Databases, servers: Servers) -> AsyncIterator[Database]
 async def test_an_offset_that_is_committed_first_loses_what_was_not_heard_yet(
     servers: Servers, made: Databases, database: Database, mutant: str, loses: bool
 ) -> None:
-    """Killed in the middle of its first batch; the one who comes after hears what the offsets have left."""
+    """Killed in the middle of its first batch; the one who comes after hears what the offsets have left.
+
+    What comes before the topics' ids are known is heard from its beginning by whoever learns them.
+    """
     url = made.login["reporting"]
     records = [record_of(Story().received()) for _ in range(_DOSSIERS)]
-    await publish(servers.kafka, records)
     async with a_process("ear", "reporting", url, servers.kafka, mutant=mutant, stands_still="copy") as killed:
+        await until(lambda: _knows_its_topic(database), "the topic's id is known", seconds=60)
+        await publish(servers.kafka, records)
         await until(lambda: _is_stopped(killed.pid), "it stands in the middle of a batch", seconds=60)
         killed.kill()
         await killed.wait()
@@ -71,6 +75,12 @@ async def test_an_offset_that_is_committed_first_loses_what_was_not_heard_yet(
         heard = await connection.fetchval(_HEARD)
 
     assert (heard < _DOSSIERS) == loses
+
+
+async def _knows_its_topic(database: Database) -> bool:
+    async with database.pool.acquire() as connection:
+        known: int = await connection.fetchval("SELECT count(*) FROM incarnation WHERE topic = $1", INTAKE.name)
+    return known == INTAKE.partitions
 
 
 async def _tell_nothing(*_: object) -> list[object]:
