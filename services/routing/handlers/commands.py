@@ -95,9 +95,7 @@ class _Desk:
             return NotDone("unknown_dossier", "check the id; if it was received just now, try again in a second")
         meant = journey if isinstance(command.action, RecordStep | Adopt) else chosen(journey, command.run)
         if isinstance(meant, Refused):
-            return (
-                _hidden(self.actor, command, journey) or await self._stale(command) or self._not_chosen(command, meant)
-            )
+            return self._hidden(command, journey) or await self._stale(command) or self._not_chosen(command, meant)
         next_run, journey = journey.next_run, meant
         refused = await self._refuse(command, journey)
         if refused is not None:
@@ -157,6 +155,12 @@ class _Desk:
         since = tuple(await journal.said_since(self.tx, command.dossier, command.seen))
         return NotDone("stale", "look at what happened since, then decide again", version=version, since=since)
 
+    def _hidden(self, command: Command, journey: Journey) -> NotDone | None:
+        """Who may not look learns nothing. Who held a stage may have ended it in this very bulk, and may."""
+        if any(_may_look(self.actor, one) for one in (journey, self.journeys[command.dossier])):
+            return None
+        return _denied(self.actor, command, journey)
+
     def _not_chosen(self, command: Command, why: Refused) -> NotDone:
         version = self._version(command.dossier)
         if why.code == "run_missing":
@@ -207,11 +211,9 @@ def _named(actor: Actor, commands: Sequence[Command]) -> set[str]:
     )
 
 
-def _hidden(actor: Actor, command: Command, journey: Journey) -> NotDone | None:
-    """What happened to a dossier, and where it lies, is told to those only who may look at it (`units_of`)."""
-    if any(isinstance(can(actor, May.CARRY_OUT_STAGE, unit), Allowed) for unit in units_of(journey)):
-        return None
-    return _denied(actor, command, journey)
+def _may_look(actor: Actor, journey: Journey) -> bool:
+    """What happened to a dossier, and where it lies, is told to nobody else."""
+    return any(isinstance(can(actor, May.CARRY_OUT_STAGE, unit), Allowed) for unit in units_of(journey))
 
 
 def _denied(actor: Actor, command: Command, journey: Journey) -> NotDone | None:
@@ -228,7 +230,8 @@ def _denied(actor: Actor, command: Command, journey: Journey) -> NotDone | None:
         return NotDone("denied", "only the role history gives times of its own, and adopts: leave at and by out")
     if of_the_past or isinstance(answer, Allowed):
         return NotDone("denied", "recorded steps come from the role history, and belong to dossiers that are records")
-    return NotDone("denied", "only an officer of the unit that holds the dossier may do this")
+    where = f" ({journey.unit})" if _may_look(actor, journey) else ""
+    return NotDone("denied", f"only an officer of the unit that holds the dossier{where} may do this")
 
 
 def _answered_before(before: Answer, command: Command) -> Done | NotDone:
