@@ -19,7 +19,7 @@ _LONGEST: Final = 120.0
 
 @dataclass(slots=True)
 class _LeftAlone:
-    """For how long: seconds from when it is looked at first, since a relay may begin anew in between; then ``until``.
+    """``seconds``: for how long, from when the outbox is read next; ``until`` (the loop's time): once it was.
 
     ``wait``: seconds, for next time; ``others``: some took theirs since it failed.
     """
@@ -62,14 +62,18 @@ class Aside:
                 extra={"topic": where[0], "partition": where[1], "error": type(error).__name__},
             )
 
-    def now(self, at: float) -> list[str]:
-        """What is left alone at an instant (the loop's time), as the outbox is asked for the rest: ``topic/shard``, and
-        ``/shard`` of the own topic. After each failure that is so at least once: then the others have their turn."""
+    def read(self, now: float) -> list[str]:
+        """What is left alone when the outbox is read (the loop's time). Only here waiting begins: however long a relay
+        takes to begin anew, after each failure the others have a turn."""
         for one in self._places.values():
             if one.until is None:
-                one.until = at + one.seconds
+                one.until = now + one.seconds
+        return self.named(now)
+
+    def named(self, now: float) -> list[str]:
+        """What is left alone now, as the outbox is asked for the rest: ``topic/shard``, ``/shard`` of the own topic."""
         return [
             f"{topic if topic != self.own else ''}/{shard}"
             for (topic, shard), one in self._places.items()
-            if one.until is not None and at < one.until
+            if one.until is None or now < one.until
         ]

@@ -149,7 +149,7 @@ class Relay:
             # Cleared before reading: a commit that comes in between is seen by the next round at once.
             self.committed.clear()
             rows = await connection.fetch(
-                _sql["unsent"], sorted(self.held), _READ, _READ_BYTES, compacted, self.left_alone()
+                _sql["unsent"], sorted(self.held), _READ, _READ_BYTES, compacted, self._aside.read(loop.time())
             )
             if rows:
                 began = loop.time()
@@ -238,7 +238,7 @@ class Relay:
 
     def left_alone(self) -> list[str]:
         """Places that take nothing just now, as `shared.outbox.aside` names them."""
-        return self._aside.now(asyncio.get_running_loop().time())
+        return self._aside.named(asyncio.get_running_loop().time())
 
     def _remember(self, rows: Sequence[asyncpg.Record]) -> None:
         if self.lately is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from deploy.launcher.servers import Servers
 from shared.store import Database, Migrations, Queries, connect, end_standing_still, is_transient, migrate, open_pool
 from shared.store.migrations import MigrationChangedError
 from shared.store.queries import parse
-from tests.faults.wire import through, wire_to
+from tests.faults.wire import Wire, through, wire_to
 from tests.listening import emptied, listening
 from tests.processes import until
 
@@ -246,17 +247,24 @@ async def test_time_limits_lie_below_the_session_timeout_of_a_consumer(database:
         assert await connection.fetchval("SHOW idle_in_transaction_session_timeout") == "5s"
 
 
+@asynccontextmanager
+async def far_away(made: Databases) -> AsyncIterator[tuple[Wire, Database]]:
+    """Intake's store by a single connection, over a wire that may be halved."""
+    there = urlsplit(made.login["intake"])
+    assert there.port is not None
+    async with wire_to(there.port) as wire:
+        pool = await open_pool(through(made.login["intake"], wire.port), name="tests wire", smallest=1, largest=1)
+        yield wire, Database(pool)
+        pool.terminate()
+
+
 @pytest.mark.parametrize("within", [0.2, None])
 async def test_a_connection_that_answers_nothing_is_given_up_and_not_waited_for_again(
     made: Databases, monkeypatch: pytest.MonkeyPatch, within: float | None
 ) -> None:
     """Taking leave of it would take as long as a statement may: for ever here, but for the one that finds it out."""
-    there = urlsplit(made.login["intake"])
-    assert there.port is not None
     monkeypatch.setattr("shared.store.pool._LONGEST_STATEMENT", 3600.0)
-    async with wire_to(there.port) as wire:
-        pool = await open_pool(through(made.login["intake"], wire.port), name="tests wire", smallest=1, largest=1)
-        far = Database(pool)
+    async with far_away(made) as (wire, far):
         wire.halve()
 
         with pytest.raises(TimeoutError):
@@ -264,7 +272,6 @@ async def test_a_connection_that_answers_nothing_is_given_up_and_not_waited_for_
                 await connection.fetchval("SELECT 1", timeout=0.2)
         async with far.connection() as connection:
             answer = await connection.fetchval("SELECT 1")
-        pool.terminate()
 
     assert answer == 1
 
@@ -278,12 +285,8 @@ async def test_a_transaction_that_is_answered_nothing_is_given_up_wherever_it_st
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
 
-    there = urlsplit(made.login["intake"])
-    assert there.port is not None
     monkeypatch.setattr("shared.store.pool._LONGEST_STATEMENT", 0.5)
-    async with wire_to(there.port) as wire:
-        pool = await open_pool(through(made.login["intake"], wire.port), name="tests wire", smallest=1, largest=1)
-        far = Database(pool)
+    async with far_away(made) as (wire, far):
         monkeypatch.setattr(asyncpg.Connection, "_cancel", never)
 
         async def transact() -> None:
@@ -303,7 +306,6 @@ async def test_a_transaction_that_is_answered_nothing_is_given_up_wherever_it_st
         assert is_transient(silent.value)
         async with far.transaction() as tx:
             answer = await tx.fetchval("SELECT 1")
-        pool.terminate()
 
     assert answer == 1
 

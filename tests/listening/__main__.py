@@ -76,7 +76,8 @@ async def main(role: str, service: Service) -> None:
         case "copy":
             listener.feeding = _stand_still
         case "shards":
-            setattr(rows, "hold_shards", _hold_and_stand_still)  # noqa: B010
+            module: Any = rows
+            module.hold_shards = _hold_and_stand_still
     bus = Bus(listener.hearer(), database, kafka, slot=int(os.environ["SLOT"]))
     await bus.start()
     await stop.wait()

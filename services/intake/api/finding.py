@@ -24,7 +24,7 @@ def without(who: Actor, role: Role) -> Actor:
     return replace(who, roles=who.roles - {role})
 
 
-def places(dossier: Dossier) -> set[str | None]:
+def _holders(dossier: Dossier) -> set[str | None]:
     """The units that hold a dossier now: several while several of its stages are open."""
     return {dossier.at_unit, *(one.unit for one in dossier.places)}
 
@@ -49,5 +49,5 @@ async def found(tx: Transaction, who: Actor, code: str, action: Action) -> Dossi
             raise RefusedError(unknown_dossier())
     if dossier.origin is None:
         who = without(who, Role.HISTORY)
-    demand(who, action, who.unit if action in _WHERE_IT_LIES and who.unit in places(dossier) else dossier.unit)
+    demand(who, action, who.unit if action in _WHERE_IT_LIES and who.unit in _holders(dossier) else dossier.unit)
     return dossier
