@@ -25,8 +25,8 @@ from shared.envelope import Heard, Record, stored_headers
 from shared.events import SupplementReceived
 from shared.journal import shard_of
 from shared.outbox import Relay
-from shared.store import Database
-from shared.topics import INTAKE, PARTITIONS, Service
+from shared.store import Database, Transaction
+from shared.topics import CONTACT, INTAKE, PARTITIONS, Service
 from tests.flow.rough import (
     a_process,
     delete,
@@ -517,6 +517,50 @@ async def test_an_ear_that_went_deaf_is_opened_again(
         await _are_told(ear, stories)
         await until(lambda: not ear.bus.is_deaf, "it hears again")
         await ear.is_through()
+
+
+async def test_after_a_small_batch_a_lane_gathers_what_comes(
+    servers: Servers, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "_BETWEEN_BATCHES", 5.0)
+    stories = {shard_of(story.subject): story for story in stories_everywhere(1)}
+    one_of_each_lane = [stories.pop(partition) for partition in (0, PARTITIONS - 1)]
+
+    async with listening_to(servers, database) as ear:
+        for story in (*one_of_each_lane, *stories.values()):
+            await publish(servers.kafka, [record_of(story.said[0])])
+        for story in (*one_of_each_lane, *stories.values()):
+            await ear.hears(story, 1)
+
+    # Four, unless the twelve were not published within five seconds.
+    assert await _transactions(database) <= PARTITIONS // 2
+
+
+async def test_neither_a_large_batch_nor_one_of_states_keeps_a_lane_from_the_next(
+    servers: Servers, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "_BETWEEN_BATCHES", 3600.0)
+    monkeypatch.setattr(lanes, "_LARGE", 2)
+    stories, kept = [a_story(3) for _ in range(2)], list[int]()
+
+    async def keep(_: Transaction, records: Sequence[Record]) -> list[str]:
+        kept.extend(record.offset for record in records)
+        return []
+
+    async with listening_to(servers, database, Listener(states={CONTACT: keep})) as ear:
+        for story in stories:  # each in one request, so that it is one batch
+            await publish(servers.kafka, copies([story]))
+            await ear.hears(story, 1, 2, 3)
+        for count in (1, 2):
+            await publish(servers.kafka, [Record(CONTACT.name, 0, 0, b"nobody", (), b"{}", 0)])
+            await until(lambda count=count: len(kept) == count, "a state is kept")
+
+
+async def _transactions(database: Database) -> int:
+    """How many wrote what was told."""
+    async with database.connection() as connection:
+        count: int = await connection.fetchval("SELECT count(DISTINCT xmin::text) FROM told")
+        return count
 
 
 async def _are_told(ear: Ear, stories: Sequence[Story], *, seconds: float = 120) -> None:
