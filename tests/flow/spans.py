@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -24,6 +26,15 @@ class Spans:
     def of(self, path: str) -> list[bytes]:
         """What was exported to a path: `/v1/traces`, `/v1/metrics` or `/v1/logs`."""
         return [one for where, one in self.exported if where == path]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A service that was killed in the middle of an export is nothing to print; anything else is."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @asynccontextmanager
@@ -46,8 +57,7 @@ async def collected() -> AsyncIterator[Spans]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Say nothing: the name is the standard library's."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Receiver)
     Thread(target=server.serve_forever, name="spans", daemon=True).start()
     try:
         yield Spans(f"http://127.0.0.1:{server.server_port}", received)
