@@ -7,10 +7,13 @@ RUN := .venv/bin/
 up: bootstrap  ## everything, in the foreground
 	@exec $(RUN)lienthong up $(ARGS)
 
-down: bootstrap
+# With what is installed: a newer lock, another Python or a full disk must not keep what runs from being stopped.
+down:
+	@test -x $(RUN)lienthong || $(MAKE) --no-print-directory bootstrap
 	@exec $(RUN)lienthong down
 
-status: bootstrap
+status:
+	@test -x $(RUN)lienthong || $(MAKE) --no-print-directory bootstrap
 	@exec $(RUN)lienthong status $(ARGS)
 
 test: bootstrap-dev chromium parser
@@ -72,7 +75,7 @@ vendor:  ## what the browser needs, copied from its packages to where it is serv
 
 clean: bootstrap  ## stops everything and removes what was built and downloaded; dossiers (var/postgres, …) stay
 	$(RUN)lienthong down
-	LIENTHONG_VAR=var/test $(RUN)lienthong down
+	for each in var/*/run; do test ! -d $$each || LIENTHONG_VAR=$${each%/run} $(RUN)lienthong down; done
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/tools var/jars var/test var/site \
 	  tests/contracts/parser/node_modules
 

@@ -6,6 +6,7 @@ LIENTHONG_TEST_PORT moves them all, so that two checkouts can test on one machin
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Final
 
 from deploy.launcher.layout import REPOSITORY, Layout
@@ -14,7 +15,8 @@ _FIRST: Final = int(os.environ.get("LIENTHONG_TEST_PORT", "18080"))
 
 
 def _layout(name: str, offset: int) -> Layout:
-    return Layout.of({}, folder=REPOSITORY / "var" / name, port=_FIRST + offset)
+    layout = Layout.of({}, folder=REPOSITORY / "var" / name, port=_FIRST + offset)
+    return replace(layout, moved_by="LIENTHONG_TEST_PORT")
 
 
 SHARED: Final = _layout("test", 0)

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,7 +56,7 @@ def up(
         else:
             _follow(layout, console, None)
             console.print("It runs already.", highlight=False)
-            _welcome(layout, console)
+            _welcome(replace(layout, port=state.read(layout).port or layout.port), console)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import platform
 import shutil
@@ -75,6 +76,24 @@ def read_lock(path: Path = LOCK) -> tuple[Jar, ...]:
                 raise LaunchError(f"{path.name} has a broken line: {line!r}. Make it anew with `make lock`.")
             jars.append(Jar(*words))
     return tuple(jars)
+
+
+@contextlib.contextmanager
+def alone(folder: Path, shown: Callable[[str], None]) -> Iterator[None]:
+    """Nobody else fetches or unpacks in this folder meanwhile: `make up` and `make test` share it.
+
+    Where nothing may be written, nothing is fetched either, and there is nobody to be kept away.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(PermissionError):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((folder / "fetching.lock").open("w"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                shown("somebody else fetches it just now: waiting")
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def fetch(part: str, folder: Path, shown: Callable[[str], None], lock: Path = LOCK) -> tuple[Path, ...]:

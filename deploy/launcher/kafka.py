@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deploy.launcher.layout import Layout
     from deploy.launcher.progress import Progress
 
+STOP_PATIENCE = 30
 # A record of 10 MB with its headers and the batch around it.
 RECORD_BYTES = 12 * 1024 * 1024
 # Loggers that write several lines per partition and start, and nothing that an operator acts upon.
@@ -44,7 +45,8 @@ def prepare(layout: Layout, progress: Progress) -> dict[str, Program]:
     Raises LaunchError (network, disk, Java, a jar that is not the locked one, storage that is not ours).
     """
     with progress.step("Kafka: jars") as shown:
-        jars = artifacts.fetch(artifacts.KAFKA, layout.jars / "kafka", lambda text: shown(f"Kafka: {text}"))
+        with artifacts.alone(layout.jars, shown):
+            jars = artifacts.fetch(artifacts.KAFKA, layout.jars / "kafka", lambda text: shown(f"Kafka: {text}"))
         runtime = java.find(layout, os.environ, shown)
     java_with = (str(runtime), *_options(layout), "-cp", os.pathsep.join(map(str, jars)))
     layout.kafka.mkdir(parents=True, exist_ok=True)
@@ -74,7 +76,7 @@ def _program(layout: Layout, broker: str, java_with: tuple[str, ...]) -> Program
         is_ready=is_ready,
         port=layout.ports[broker],
         patience=240,
-        stop_patience=30,
+        stop_patience=STOP_PATIENCE,
     )
 
 

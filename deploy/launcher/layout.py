@@ -22,13 +22,15 @@ class Layout:
     """A folder for data and a range of twelve ports, from which every other path and address follows.
 
     `downloads` is shared by all layouts of a checkout: jars, unpacked PostgreSQL and tools are fetched once. `brokers`:
-    how many Kafka consists of; those beyond the first take two more ports each, behind the twelve.
+    how many Kafka consists of; those beyond the first take two more ports each, behind the twelve. `moved_by`: the
+    variable that moves the ports.
     """
 
     var: Path
     port: int = 8080
     downloads: Path = REPOSITORY / "var"
     brokers: int = 1
+    moved_by: str = "LIENTHONG_PORT"
 
     @classmethod
     def of(cls, environ: Mapping[str, str], *, folder: Path = REPOSITORY / "var", port: int = 8080) -> Layout:

@@ -33,7 +33,7 @@ def refuse_busy(layout: Layout, names: Iterable[str]) -> None:
             except OSError as error:
                 raise LaunchError(
                     f"Port {port}, meant for {name}, is in use by {_listener(port)}: stop that, or choose another "
-                    f"range of {PORTS_IN_RANGE} ports, for example LIENTHONG_PORT={_other(layout.port)}."
+                    f"range of {PORTS_IN_RANGE} ports, for example {layout.moved_by}={_other(layout.port)}."
                 ) from error
 
 

@@ -37,6 +37,9 @@ SUPERUSER = "postgres"
 _NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 
 
+STOP_PATIENCE = 60
+
+
 @dataclass(frozen=True, slots=True)
 class Databases:
     """Addresses of the four databases, by service. `superuser` is empty when the server is not ours."""
@@ -99,7 +102,7 @@ def prepare(layout: Layout, progress: Progress) -> Program:
         port=layout.ports["postgres"],
         patience=180,
         stop_signal=signal.SIGINT,
-        stop_patience=60,
+        stop_patience=STOP_PATIENCE,
         user=identity.user,
     )
 
@@ -189,6 +192,11 @@ def _passwords(layout: Layout) -> dict[str, str]:
 def _binaries(layout: Layout, shown: Callable[[str], None]) -> Path:
     """The unpacked binaries of the locked jar; unpacked again when the lock names another one."""
     part = artifacts.postgres_part()
+    with artifacts.alone(layout.jars, shown):
+        return _unpacked(layout, part, shown)
+
+
+def _unpacked(layout: Layout, part: str, shown: Callable[[str], None]) -> Path:
     (jar,) = artifacts.fetch(part, layout.jars / "postgres", shown)
     home = layout.jars / f"{part}-{artifacts.POSTGRES_VERSION}"
     (locked,) = (each for each in artifacts.read_lock() if each.part == part)

@@ -181,9 +181,11 @@ async def wait_ready(program: Program, running: Running) -> None:
         await asyncio.sleep(_LOOK_EVERY)
 
 
-def found(entry: Entry, layout: Layout, stop_signal: signal.Signals = signal.SIGTERM) -> Running:
+def found(
+    entry: Entry, layout: Layout, stop_signal: signal.Signals = signal.SIGTERM, stop_patience: float = 15
+) -> Running:
     """A process of an earlier session, known by its entry."""
-    return Running(entry, layout, stop_signal)
+    return Running(entry, layout, stop_signal, stop_patience)
 
 
 def rotate(log: Path) -> None:

@@ -31,7 +31,10 @@ class Silent:
 
 
 class OnConsole:
-    """Shows each step with its time; where there is no terminal, what changes within a step every five seconds."""
+    """Shows each step with its time; where there is no terminal, what changes within a step every five seconds.
+
+    A terminal that was closed, or a pipe that nobody reads any more, keeps no step from being done.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -40,15 +43,27 @@ class OnConsole:
     def step(self, text: str) -> Iterator[Callable[[str], None]]:
         began = time.monotonic()
         if self._console.is_terminal:
-            with self._console.status(escape(text)) as status:
+            status = self._console.status(escape(text))
+            with _whether_seen_or_not():
+                status.start()
+            try:
                 yield lambda now: status.update(escape(now))
+            finally:
+                with _whether_seen_or_not():
+                    status.stop()
         else:
             self._line(f"… {escape(text)}")
             yield _seldom(lambda now: self._line(f"… {escape(now)}"), 5)
         self._line(f"[green]✓[/] {escape(text)} [dim]{time.monotonic() - began:.1f} s[/]")
 
     def _line(self, markup: str) -> None:
-        self._console.print(markup, highlight=False, soft_wrap=True)
+        with _whether_seen_or_not():
+            self._console.print(markup, highlight=False, soft_wrap=True)
+
+
+def _whether_seen_or_not() -> contextlib.AbstractContextManager[None]:
+    """rich ends the program when nobody reads its pipe; a terminal that is gone is an OSError."""
+    return contextlib.suppress(OSError, SystemExit)
 
 
 class Told:

@@ -33,6 +33,7 @@ _LONGEST_FAREWELL: Final = 60.0
 _LOOK_EVERY: Final = 0.02
 
 STOP_SIGNALS = {"postgres": signal.SIGINT}
+_STOP_PATIENCE: Final = {"postgres": postgres.STOP_PATIENCE, "kafka": kafka.STOP_PATIENCE}
 
 
 @dataclass(slots=True)
@@ -109,7 +110,7 @@ async def start_servers(layout: Layout, progress: Progress | None = None) -> Ser
         for name, program in programs.items():
             entry = known.child(name)
             if entry is not None and state.is_alive(entry):
-                running[name] = process.found(entry, layout, STOP_SIGNALS.get(name, signal.SIGTERM))
+                running[name] = _found(entry, layout)
                 running[name].resume()
             else:
                 refuse_busy(layout, [name])
@@ -129,11 +130,17 @@ async def end_all(layout: Layout) -> list[str]:
     ended = []
     for entry in reversed(state.read(layout).children):
         if state.is_alive(entry):
-            await process.found(entry, layout, STOP_SIGNALS.get(entry.name, signal.SIGTERM)).stop()
+            await _found(entry, layout).stop()
             ended.append(entry.name)
         process.end_group(entry, layout)
     state.write(layout, state.State())
     return ended
+
+
+def _found(entry: state.Entry, layout: Layout) -> Running:
+    """With the signal and the patience that its program has: a checkpoint at the end takes PostgreSQL a while."""
+    kind = entry.name.partition("-")[0]
+    return process.found(entry, layout, STOP_SIGNALS.get(kind, signal.SIGTERM), _STOP_PATIENCE.get(kind, 15))
 
 
 def _start(program: Program, layout: Layout) -> Running:

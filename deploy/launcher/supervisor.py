@@ -106,8 +106,9 @@ class Supervisor:
                 self._write()
 
     def end(self, failure: str = "") -> None:
-        """Leave a last word in the state file: nothing runs, and why."""
-        self._state = state.State(failure=failure)
+        """Leave a last word in the state file: nothing runs (or what would not be stopped), and why."""
+        left = tuple(entry for entry in self._state.children if state.is_alive(entry))
+        self._state = state.State(children=left, failure=failure)
         self._write()
 
     async def _keep(self, kept: _Kept, told: Callable[[str], None]) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LOCK = "supervisor"
 _DOWN_PATIENCE = 120
+_GONE_PATIENCE = 10
 _LOOK_EVERY = 0.1
 
 
@@ -50,7 +51,7 @@ def run(layout: Layout, environ: Mapping[str, str], asked: Asked) -> None:
     The caller holds the lock. Raises LaunchError when something stands in the way; by then nothing runs any more.
     """
     # Until the event loop watches them, both signals end us as Ctrl-C does: nothing has been started yet.
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, signal.default_int_handler) for number in _ends()}
     supervisor = None
     failure = ""
     try:
@@ -69,11 +70,19 @@ def run(layout: Layout, environ: Mapping[str, str], asked: Asked) -> None:
         failure = sentence(error, layout)
         raise LaunchError(failure) from error
     finally:
-        if supervisor is not None:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if supervisor is not None:
                 supervisor.end(failure)
+            else:
+                state.write(layout, replace(state.read(layout), supervisor=None, ready=False, failure=failure))
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _ends() -> list[signal.Signals]:
+    """The signals besides Ctrl-C that end the product: not a closed terminal where that was to be ignored (nohup)."""
+    hung_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGTERM, *hung_up]
 
 
 def sentence(error: OSError, layout: Layout) -> str:
@@ -111,6 +120,9 @@ def down(layout: Layout, progress: Progress) -> bool:
                 time.sleep(_LOOK_EVERY)
             if state.is_alive(known):
                 _signal(known, signal.SIGKILL)
+                until = time.monotonic() + _GONE_PATIENCE
+                while state.is_alive(known) and time.monotonic() < until:
+                    time.sleep(_LOOK_EVERY)
     with state.held(layout, LOCK, wait=False) as ours:
         if not ours:
             raise LaunchError("Somebody else is starting or stopping it right now: wait a little and run this again.")
@@ -133,7 +145,7 @@ async def _supervise(
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, *_ends()):
         loop.add_signal_handler(number, stop.set)
     try:
         if await _unless(stop, _bring_up(supervisor, layout, external, servers, asked)):

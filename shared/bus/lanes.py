@@ -42,8 +42,7 @@ T = TypeVar("T")
 
 _BATCH: Final = 2000
 _POLL_MS: Final = 50
-# A batch costs database and broker much the same for one event as for a hundred. So after a small one the next begins
-# only after a while; what comes after a quiet while is heard at once, and a backlog without a pause (decision 0114).
+# A batch costs much the same for one event as for a hundred: after a small one the next waits a while (decision 0114).
 _BETWEEN_BATCHES: Final = 0.2
 _LARGE: Final = 100
 # aiokafka gives a member up when it does not poll for this long; a batch is tried again in place for half of it, and

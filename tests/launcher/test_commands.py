@@ -81,6 +81,17 @@ def test_what_a_killed_supervisor_left_is_ended_by_down(place: Layout, a_program
     assert state.read(place) == state.State()
 
 
+def test_what_stood_in_the_way_last_time_is_not_told_again(elsewhere: dict[str, str]) -> None:
+    layout = Layout.of(elsewhere)
+    state.write(layout, state.State(failure="Port 8080 is in use"))
+
+    told = cli.invoke(build(), ["up"], env={**elsewhere, "DATABASE_URL_INTAKE": "postgresql://a"})
+
+    assert told.exit_code == 1
+    assert state.read(layout).failure in told.stderr
+    assert "all four databases or none" in state.read(layout).failure
+
+
 def test_wrong_usage_is_exit_code_2() -> None:
     assert cli.invoke(build(), ["frob"]).exit_code == 2
 

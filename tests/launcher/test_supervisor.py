@@ -1,14 +1,18 @@
 import asyncio
+import contextlib
+import os
+import pty
 import signal
 from collections.abc import Callable
 
 import pytest
+from rich.console import Console
 
 from deploy.launcher import state
 from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import Layout
 from deploy.launcher.process import Program, found
-from deploy.launcher.progress import Silent
+from deploy.launcher.progress import OnConsole, Silent
 from deploy.launcher.supervisor import Supervisor
 
 Build = Callable[..., Program]
@@ -64,6 +68,38 @@ async def test_when_one_of_a_wave_fails_the_others_are_stopped_too(place: Layout
 
     assert left is not None
     assert not state.is_alive(left)
+
+
+@pytest.mark.parametrize("gone", ["a pipe that nobody reads", "a terminal that was closed"])
+async def test_whoever_looked_may_be_gone_and_all_is_stopped_all_the_same(
+    place: Layout, a_program: Build, gone: str
+) -> None:
+    place.var.mkdir()
+    seen, shown = os.pipe() if gone.startswith("a pipe") else pty.openpty()
+    output = os.fdopen(shown, "w")
+    supervisor = Supervisor(place, OnConsole(Console(file=output)))
+    await supervisor.start([a_program("one", WAITS), a_program("two", WAITS)])
+    children = state.read(place).children
+    os.close(seen)
+
+    await supervisor.stop()
+
+    with contextlib.suppress(OSError):
+        output.close()
+    assert len(children) == 2
+    assert not any(state.is_alive(entry) for entry in children)
+    assert state.read(place).children == ()
+
+
+async def test_the_last_word_names_what_still_runs(place: Layout, a_program: Build) -> None:
+    place.var.mkdir()
+    supervisor = Supervisor(place, Silent())
+    await supervisor.start([a_program("one", WAITS)])
+
+    supervisor.end("it was in a hurry")
+
+    assert [entry.name for entry in state.read(place).children] == ["one"]
+    await supervisor.stop()
 
 
 async def test_the_state_file_tells_what_is_waited_for(place: Layout, a_program: Build) -> None:
