@@ -34,7 +34,8 @@ class Sender:
     """Sends due notices: claims them in a short transaction, sends them with no connection held, records the outcome.
 
     ``lease``: for how long the first claim of a notice holds, longer than one sending may take; each further one holds
-    twice as long as the one before. ``at_once``: letters under way at the same time, each on a connection of its own.
+    twice as long as the one before. ``at_once``: letters that are sent at the same time, each on its own connection;
+    what the provider said of as many again is being written down.
     ``reachable``: whether the provider took something at the last try; None before the first.
     """
 
@@ -47,6 +48,8 @@ class Sender:
     reachable: bool | None = None
     away_because: str | None = None
     _under_way: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _unanswered: set[str] = field(default_factory=set)
+    _moved: asyncio.Event = field(default_factory=asyncio.Event)
     _recording: Together[Attempted, None] = field(init=False)
     _committed: asyncio.Event = field(init=False)
 
@@ -101,9 +104,14 @@ class Sender:
 
     async def _free(self) -> int:
         """How many letters may be begun, once it is half of them: to take one costs the database as much as eight."""
-        while (free := self.at_once - len(self._under_way)) * 2 < self.at_once:
-            await asyncio.wait(self._under_way.values(), return_when=asyncio.FIRST_COMPLETED)
+        while (free := self._room()) * 2 < self.at_once:
+            self._moved.clear()
+            await self._moved.wait()
         return free
+
+    def _room(self) -> int:
+        """A letter keeps its connection until the provider has answered, not until that is written down."""
+        return min(self.at_once - len(self._unanswered), 2 * self.at_once - len(self._under_way))
 
     async def _pause(self, wait: float) -> None:
         """Until something is committed here that may be due, or for so long: a lease, or a retry, comes due by itself.
@@ -129,11 +137,17 @@ class Sender:
         for one in claimed:
             task = asyncio.create_task(self._carry(one), name=f"notice {one.id}")
             self._under_way[one.id] = task
+            self._unanswered.add(one.id)
             task.add_done_callback(partial(self._landed, one.id))
         return len(claimed)
 
     def _landed(self, notice: str, _: asyncio.Task[None]) -> None:
         self._under_way.pop(notice, None)
+        self._answered(notice)
+
+    def _answered(self, notice: str) -> None:
+        self._unanswered.discard(notice)
+        self._moved.set()
 
     async def _carry(self, claimed: Claimed) -> None:
         """One attempt, in the trace of the event that the notice is about."""
@@ -148,6 +162,7 @@ class Sender:
         ) as opened:
             try:
                 outcome = await self._sent(claimed)
+                self._answered(claimed.id)
                 told = type(outcome).__name__.lower()
                 opened.set_attribute("lienthong.outcome", told)
                 telemetry.count("attempt.made", "{attempt}", outcome=told)

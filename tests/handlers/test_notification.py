@@ -789,6 +789,33 @@ async def test_a_notice_that_is_committed_wakes_a_sender_that_has_nothing_to_do(
         await running
 
 
+async def test_a_connection_does_not_wait_for_what_its_last_letter_s_answer_costs_the_database(
+    notification: Notification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, may = handlers.record_outcomes, asyncio.Event()
+
+    async def later(database: Database, attempts: Sequence[Attempted]) -> None:
+        await may.wait()
+        await record(database, attempts)
+
+    monkeypatch.setattr(handlers, "record_outcomes", later)
+    notification.sender.at_once = 2
+    subjects = [await notification.a_dossier() for _ in range(8)]
+    letters = notification.provider.letters
+    running = asyncio.create_task(notification.sender.run())
+
+    await until(lambda: len(letters) == 4, "as many again are sent as there are connections")
+    looked = notification.sender._room()
+    may.set()
+    await until(lambda: len(letters) == 8, "the others follow")
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+    assert looked == 0
+    assert [states(await notification.notices(one)) for one in subjects] == [[("received", "sent", None)]] * 8
+
+
 async def test_at_the_end_a_letter_under_way_is_finished_and_recorded(notification: Notification) -> None:
     subject = await notification.a_dossier()
     notification.provider.hold = asyncio.Event()

@@ -22,7 +22,7 @@ from tests.flow.river import River, flowing
 KEPT: Final = REPOSITORY / "var" / "faults" / "history"
 """Where histories lie; that of a run that failed is kept under its seed."""
 
-_SENDER: Final = {"SMTP_TIMEOUT": "4", "SMTP_CONNECTIONS": str(MAILS_IN_FLIGHT)}
+_SENDER: Final = {"SMTP_TIMEOUT": "4", "SMTP_CONNECTIONS": str(MAILS_IN_FLIGHT // 2)}
 """A killed sender's claim runs out after half as many seconds again; nobody wants to wait half a minute for that."""
 
 _WITNESS: Final = """

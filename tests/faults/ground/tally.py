@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-MAILS_IN_FLIGHT: Final = 16
+MAILS_IN_FLIGHT: Final = 32
 """That a sender has under way at most, as it is set: so many may be repeated when it is killed."""
 
 
