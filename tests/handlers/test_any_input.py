@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -126,6 +127,46 @@ def test_every_operation_that_takes_a_body_has_a_valid_one_here(intake: Intake, 
     }
 
     assert taking == VALID.keys()
+
+
+def test_every_whole_number_that_is_asked_for_has_bounds_that_a_store_can_hold(
+    intake: Intake, routing: Routing
+) -> None:
+    """A number beyond a column's would be a fault of ours instead of a problem."""
+    unbounded = {
+        where
+        for app in (intake_app(intake), routing_app(routing))
+        for where, schema in _numbers_asked_for(app.openapi())
+        if not schema.get("minimum", schema.get("exclusiveMinimum", -math.inf)) >= -(2**63)
+        or not schema.get("maximum", schema.get("exclusiveMaximum", math.inf)) < 2**63
+    }
+
+    assert unbounded == set()
+
+
+def _numbers_asked_for(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Place and schema of every integer in parameters and bodies."""
+    schemas = document["components"]["schemas"]
+    seen: set[str] = set()
+
+    def within(where: str, schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        if isinstance(schema, list):
+            for one in schema:
+                yield from within(where, one)
+        elif isinstance(schema, dict):
+            name = str(schema.get("$ref", "")).rpartition("/")[2]
+            if name and name not in seen:
+                seen.add(name)
+                yield from within(name, schemas[name])
+            if schema.get("type") == "integer":
+                yield where, schema
+            for key, inner in schema.items():
+                yield from within(f"{where}.{key}", inner)
+
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            yield from within(path, operation.get("parameters", []))
+            yield from within(path, operation.get("requestBody", {}))
 
 
 @pytest.mark.parametrize("path", VALID)
