@@ -7,14 +7,14 @@ RUN := .venv/bin/
 up: bootstrap  ## everything, in the foreground
 	@exec $(RUN)lienthong up $(ARGS)
 
-# With what is installed: a newer lock, another Python or a full disk must not keep what runs from being stopped.
+# With what is installed, if that works: another Python or a full disk must not keep what runs from being stopped.
 down:
-	@test -x $(RUN)lienthong || $(MAKE) --no-print-directory bootstrap
-	@exec $(RUN)lienthong down
+	@$(RUN)python -c 'import deploy.cli' 2>/dev/null || $(MAKE) --no-print-directory bootstrap
+	@exec $(RUN)python -m deploy.cli down
 
 status:
-	@test -x $(RUN)lienthong || $(MAKE) --no-print-directory bootstrap
-	@exec $(RUN)lienthong status $(ARGS)
+	@$(RUN)python -c 'import deploy.cli' 2>/dev/null || $(MAKE) --no-print-directory bootstrap
+	@exec $(RUN)python -m deploy.cli status $(ARGS)
 
 test: bootstrap-dev chromium parser
 	$(RUN)pytest -q $(ARGS)
@@ -75,7 +75,7 @@ vendor:  ## what the browser needs, copied from its packages to where it is serv
 
 clean: bootstrap  ## stops everything and removes what was built and downloaded; dossiers (var/postgres, …) stay
 	$(RUN)lienthong down
-	for each in var/*/run; do test ! -d $$each || LIENTHONG_VAR=$${each%/run} $(RUN)lienthong down; done
+	for each in var/*/run; do test ! -d $$each || LIENTHONG_VAR=$${each%/run} $(RUN)lienthong down || exit 1; done
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/tools var/jars var/test var/site \
 	  tests/contracts/parser/node_modules
 

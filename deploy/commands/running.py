@@ -56,7 +56,7 @@ def up(
         else:
             _follow(layout, console, None)
             console.print("It runs already.", highlight=False)
-            _welcome(replace(layout, port=state.read(layout).port or layout.port), console)
+            _welcome(replace(layout, port=state.read(layout).port or layout.port), OnConsole(console))
 
 
 @app.command()
@@ -86,10 +86,11 @@ def status(
 
 
 def _foreground(layout: Layout, console: Console) -> None:
+    shown = OnConsole(console)
     asked = launcher.Asked(
-        progress=OnConsole(console),
-        ready=lambda: _greet(layout, console),
-        told=lambda text: console.print(f"[yellow]![/] {escape(text)}", highlight=False, soft_wrap=True),
+        progress=shown,
+        ready=lambda: _greet(layout, shown),
+        told=lambda text: shown.say(f"[yellow]![/] {escape(text)}"),
     )
     with _logging_to(layout.log("supervisor")):
         launcher.run(layout, os.environ, asked)
@@ -132,7 +133,7 @@ def _background(layout: Layout, console: Console) -> None:
         )
     _follow(layout, console, child)
     child.returncode = 0  # it lives on; without this, Popen complains when we leave
-    _welcome(layout, console)
+    _welcome(layout, OnConsole(console))
 
 
 def _follow(layout: Layout, console: Console, child: subprocess.Popen[bytes] | None) -> None:
@@ -170,12 +171,12 @@ def _why_it_ended(layout: Layout, code: int) -> str:
     return f"It ended before it was ready; see {log}:\n{tail(log)}"
 
 
-def _greet(layout: Layout, console: Console) -> None:
-    _welcome(layout, console)
-    console.print("\n[dim]Ctrl-C stops everything, in order; the data stays.[/]", highlight=False)
+def _greet(layout: Layout, shown: OnConsole) -> None:
+    _welcome(layout, shown)
+    shown.say("\n[dim]Ctrl-C stops everything, in order; the data stays.[/]")
 
 
-def _welcome(layout: Layout, console: Console) -> None:
+def _welcome(layout: Layout, shown: OnConsole) -> None:
     door = layout.url("door")
     lines = [
         "",
@@ -193,7 +194,7 @@ def _welcome(layout: Layout, console: Console) -> None:
         "",
         f"[dim]Kafka {layout.kafka_servers} · logs {layout.var / 'log'} · `make status` · `make down`[/]",
     ]
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+    shown.say("\n".join(lines))
 
 
 def _show(health: Health, console: Console) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import os
 import platform
 import shutil
 import tempfile
@@ -82,18 +83,29 @@ def read_lock(path: Path = LOCK) -> tuple[Jar, ...]:
 def alone(folder: Path, shown: Callable[[str], None]) -> Iterator[None]:
     """Nobody else fetches or unpacks in this folder meanwhile: `make up` and `make test` share it.
 
-    Where nothing may be written, nothing is fetched either, and there is nobody to be kept away.
+    Where there is no such lock and none can be made (a disk that is full or may not be written), it goes on without:
+    what is there already is used, and whatever would have to be fetched says what stands in its way.
     """
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(PermissionError):
-            folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context((folder / "fetching.lock").open("w"))
+        file = _opened(folder / "fetching.lock")
+        if file is not None:
+            stack.callback(os.close, file)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 shown("somebody else fetches it just now: waiting")
                 fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _opened(lock: Path) -> int | None:
+    """For a lock it is enough to read a file that somebody else made."""
+    with contextlib.suppress(OSError):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    with contextlib.suppress(OSError):
+        return os.open(lock, os.O_RDONLY)
+    return None
 
 
 def fetch(part: str, folder: Path, shown: Callable[[str], None], lock: Path = LOCK) -> tuple[Path, ...]:

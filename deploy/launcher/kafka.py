@@ -44,9 +44,8 @@ def prepare(layout: Layout, progress: Progress) -> dict[str, Program]:
 
     Raises LaunchError (network, disk, Java, a jar that is not the locked one, storage that is not ours).
     """
-    with progress.step("Kafka: jars") as shown:
-        with artifacts.alone(layout.jars, shown):
-            jars = artifacts.fetch(artifacts.KAFKA, layout.jars / "kafka", lambda text: shown(f"Kafka: {text}"))
+    with progress.step("Kafka: jars") as shown, artifacts.alone(layout.jars, shown):
+        jars = artifacts.fetch(artifacts.KAFKA, layout.jars / "kafka", lambda text: shown(f"Kafka: {text}"))
         runtime = java.find(layout, os.environ, shown)
     java_with = (str(runtime), *_options(layout), "-cp", os.pathsep.join(map(str, jars)))
     layout.kafka.mkdir(parents=True, exist_ok=True)

@@ -44,19 +44,23 @@ class OnConsole:
         began = time.monotonic()
         if self._console.is_terminal:
             status = self._console.status(escape(text))
+            is_shown = False
             with _whether_seen_or_not():
                 status.start()
+                is_shown = True
             try:
                 yield lambda now: status.update(escape(now))
             finally:
-                with _whether_seen_or_not():
-                    status.stop()
+                if is_shown:
+                    with _whether_seen_or_not():
+                        status.stop()
         else:
-            self._line(f"… {escape(text)}")
-            yield _seldom(lambda now: self._line(f"… {escape(now)}"), 5)
-        self._line(f"[green]✓[/] {escape(text)} [dim]{time.monotonic() - began:.1f} s[/]")
+            self.say(f"… {escape(text)}")
+            yield _seldom(lambda now: self.say(f"… {escape(now)}"), 5)
+        self.say(f"[green]✓[/] {escape(text)} [dim]{time.monotonic() - began:.1f} s[/]")
 
-    def _line(self, markup: str) -> None:
+    def say(self, markup: str) -> None:
+        """One line, in rich's markup."""
         with _whether_seen_or_not():
             self._console.print(markup, highlight=False, soft_wrap=True)
 

@@ -133,7 +133,8 @@ async def end_all(layout: Layout) -> list[str]:
             await _found(entry, layout).stop()
             ended.append(entry.name)
         process.end_group(entry, layout)
-    state.write(layout, state.State())
+    known = state.read(layout)
+    state.write(layout, state.State(children=tuple(entry for entry in known.children if state.is_alive(entry))))
     return ended
 
 

@@ -101,7 +101,8 @@ class Supervisor:
             with self.progress.step(f"stopping {names}"):
                 await asyncio.gather(*(kept.running.stop() for kept in reversed(wave)))
             for kept in wave:
-                self._state = self._state.without_child(kept.program.name)
+                if not kept.running.is_alive():
+                    self._state = self._state.without_child(kept.program.name)
             with contextlib.suppress(OSError):  # a full disk must not keep the rest running
                 self._write()
 

@@ -28,6 +28,7 @@ from faststream.message import StreamMessage
 
 from shared.bus import hanging_up, rows
 from shared.bus.ear import Ear
+from shared.bus.gathering import gather
 from shared.bus.hearing import Hearer
 from shared.bus.incarnations import topic_ids
 from shared.bus.sweep import Sweep
@@ -42,9 +43,6 @@ T = TypeVar("T")
 
 _BATCH: Final = 2000
 _POLL_MS: Final = 50
-# A batch costs much the same for one event as for a hundred: after a small one the next waits a while (decision 0114).
-_BETWEEN_BATCHES: Final = 0.2
-_LARGE: Final = 100
 # aiokafka gives a member up when it does not poll for this long; a batch is tried again in place for half of it, and
 # then its partitions are wound back, so that the loop polls.
 _POLL_INTERVAL: Final = 120.0
@@ -251,9 +249,8 @@ class Bus:
             finally:
                 lane.busy = False
                 ear.alive = loop.time()
-            # States are kept at once: an event that waits for one costs more than a batch.
-            if len(records) < _LARGE and not states:
-                await asyncio.sleep(began + _BETWEEN_BATCHES - loop.time())
+            if not states:  # an event that waits for one costs more than a batch
+                await gather(records, began)
 
     async def _heed(self, lane: _Lane, ear: Ear, raw: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         """Hear a polled batch to its end, or wind its partitions back. Never raises: FastStream would poll on."""

@@ -18,7 +18,7 @@ from deploy.launcher import topics
 from deploy.launcher.postgres import Databases
 from deploy.launcher.servers import Servers
 from shared import outbox
-from shared.bus import Bus, lanes
+from shared.bus import Bus, gathering, lanes
 from shared.bus.ear import Ear as Consumer
 from shared.bus.parked import DeadLetter, Done, Parked, dead_letters, parked_records, redrive, void
 from shared.envelope import Heard, Record, stored_headers
@@ -522,7 +522,7 @@ async def test_an_ear_that_went_deaf_is_opened_again(
 async def test_after_a_small_batch_a_lane_gathers_what_comes(
     servers: Servers, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "_BETWEEN_BATCHES", 5.0)
+    monkeypatch.setattr(gathering, "_BETWEEN_BATCHES", 5.0)
     stories = {shard_of(story.subject): story for story in stories_everywhere(1)}
     one_of_each_lane = [stories.pop(partition) for partition in (0, PARTITIONS - 1)]
 
@@ -539,8 +539,8 @@ async def test_after_a_small_batch_a_lane_gathers_what_comes(
 async def test_neither_a_large_batch_nor_one_of_states_keeps_a_lane_from_the_next(
     servers: Servers, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "_BETWEEN_BATCHES", 3600.0)
-    monkeypatch.setattr(lanes, "_LARGE", 1)
+    monkeypatch.setattr(gathering, "_BETWEEN_BATCHES", 3600.0)
+    monkeypatch.setattr(gathering, "_LARGE", 1)
     stories, kept = [a_story(3) for _ in range(2)], list[int]()
     state = Record(CONTACT.name, 0, 0, b"nobody", (), b"{}")
 
@@ -552,6 +552,7 @@ async def test_neither_a_large_batch_nor_one_of_states_keeps_a_lane_from_the_nex
         for story in stories:
             await publish(servers.kafka, copies([story]))
             await ear.hears(story, 1, 2, 3)
+        monkeypatch.setattr(gathering, "_LARGE", 100)
         await publish(servers.kafka, [state])
         await until(lambda: len(kept) == 1, "a state is kept")
         await publish(servers.kafka, [state])

@@ -3,6 +3,7 @@ import contextlib
 import os
 import pty
 import signal
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -70,14 +71,16 @@ async def test_when_one_of_a_wave_fails_the_others_are_stopped_too(place: Layout
     assert not state.is_alive(left)
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
 @pytest.mark.parametrize("gone", ["a pipe that nobody reads", "a terminal that was closed"])
 async def test_whoever_looked_may_be_gone_and_all_is_stopped_all_the_same(
-    place: Layout, a_program: Build, gone: str
+    place: Layout, a_program: Build, monkeypatch: pytest.MonkeyPatch, gone: str, is_terminal: bool
 ) -> None:
     place.var.mkdir()
     seen, shown = os.pipe() if gone.startswith("a pipe") else pty.openpty()
     output = os.fdopen(shown, "w")
-    supervisor = Supervisor(place, OnConsole(Console(file=output)))
+    monkeypatch.setattr(sys, "stdout", output)  # rich sends standard output into nowhere when a pipe is gone
+    supervisor = Supervisor(place, OnConsole(Console(file=output, force_terminal=is_terminal)))
     await supervisor.start([a_program("one", WAITS), a_program("two", WAITS)])
     children = state.read(place).children
     os.close(seen)
