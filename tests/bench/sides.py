@@ -210,9 +210,13 @@ async def limit_member(kafka: str, url: str, begins: dict[str, int]) -> None:
 
 async def alternative(kafka: str, url: str, count: int) -> dict[str, float]:
     """A FastStream handler per message, one transaction each, acknowledged after it: the usual way, the same rows."""
-    begun: list[_Clock] = []
-    await hear_all(kafka, url, count, lambda: begun.append(_Clock()), lambda: begun[0].stop())
-    return begun[0].read(count, count - 1)
+    clocks: list[_Clock] = []
+
+    def stop() -> None:
+        clocks[0].stop()
+
+    await hear_all(kafka, url, count, lambda: clocks.append(_Clock()), stop)
+    return clocks[0].read(count, count - 1)
 
 
 async def member(kafka: str, url: str, slot: int) -> None:
