@@ -4,16 +4,16 @@
     make bench ARGS="hearing --runs 3"          # some of them
     make bench ARGS="--record"                  # all, and kept in docs/evidence
 
-A figure is a file of its own here, named in `FIGURES`.
+A figure is a file of its own here, named in `FIGURES`. A record never takes the place of another.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections import defaultdict
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,8 @@ from deploy.launcher.layout import REPOSITORY
 from deploy.launcher.servers import Servers, start_servers, stop_servers
 from deploy.migrate import migrate_all
 from shared.topics import CONTROL, TOPICS
-from tests.bench import accepting, doubled, growing, hearing, latency, river
+from tests.bench import accepting, doubled, exported, growing, hearing, latency, river
+from tests.bench.alone import alone, run
 from tests.bench.figure import (
     AIM_COLUMNS,
     Figure,
@@ -53,16 +54,18 @@ async def main() -> None:
     console = Console(width=None if sys.stdout.isatty() else 140)
     machine = described()
     console.print(machine)
-    servers = await start_servers(BENCH)
-    try:
-        await topics.create(servers.kafka, (*TOPICS, CONTROL, *hearing.TOPICS))
-        await migrate_all(servers.databases.owner)
-        found = {}
-        for name in asked.figures or FIGURES:
-            found[name] = await _take(console, servers, FIGURES[name], asked.runs)
-            _print(console, FIGURES[name], found[name])
-    finally:
-        await stop_servers(BENCH)
+    found: dict[str, Sides] = {}
+    with alone():
+        try:
+            servers = await start_servers(BENCH)
+            async with exported.sink():
+                await topics.create(servers.kafka, (*TOPICS, CONTROL, *hearing.TOPICS))
+                await migrate_all(servers.databases.owner)
+                for name in dict.fromkeys(asked.figures or FIGURES):
+                    found[name] = await _take(console, servers, FIGURES[name], asked.runs, found)
+                    _print(console, FIGURES[name], found[name])
+        finally:
+            await stop_servers(BENCH)
     if asked.record:
         console.print(f"kept in {_keep(machine, found)}")
 
@@ -76,16 +79,25 @@ def _arguments() -> argparse.Namespace:
         choices=[[], *FIGURES],
         help=f"of {', '.join(FIGURES)}; all when none is named",
     )
-    parser.add_argument("--runs", type=int, default=5, help="interleaved runs of each side")
+    usual = ", ".join(f"{one.name} {one.runs}" for one in FIGURES.values())
+    parser.add_argument("--runs", type=_positive, help=f"interleaved runs of each side; when nothing is said: {usual}")
     parser.add_argument("--record", action="store_true", help="keep the tables in docs/evidence")
     return parser.parse_args()
 
 
-async def _take(console: Console, servers: Servers, figure: Figure, wanted: int) -> Sides:
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is no number of runs")
+    return int(text)
+
+
+async def _take(
+    console: Console, servers: Servers, figure: Figure, wanted: int | None, found: Mapping[str, Sides]
+) -> Sides:
     runs: dict[str, list[Run]] = defaultdict(list)
     if figure.begin is not None:
-        await figure.begin(servers)
-    for number in range(figure.runs or wanted):
+        await figure.begin(servers, found)
+    for number in range(wanted or figure.runs):
         for side in figure.sides:
             run = await figure.run(servers, side)
             runs[side].append(run)
@@ -103,7 +115,7 @@ def _print(console: Console, figure: Figure, sides: Sides) -> None:
 def _keep(machine: str, found: dict[str, Sides]) -> Path:
     day = datetime.now(UTC)
     _EVIDENCE.mkdir(parents=True, exist_ok=True)
-    path = _EVIDENCE / f"bench-{day:%Y-%m-%d}-{commit()}.md"
+    path = path_for(_EVIDENCE, day, commit(), found)
     parts = [f"# Bench of {day:%Y-%m-%d}\n\n{machine}.\n\nKafka and PostgreSQL with durable settings for all sides.\n"]
     for name, sides in found.items():
         figure = FIGURES[name]
@@ -115,5 +127,13 @@ def _keep(machine: str, found: dict[str, Sides]) -> Path:
     return path
 
 
+def path_for(folder: Path, day: date, version: str, figures: Iterable[str]) -> Path:
+    """Where a record goes: it says which figures it has when it has not all, and takes no other's place."""
+    named = [] if set(figures) == set(FIGURES) else list(figures)
+    name = "-".join(("bench", f"{day:%Y-%m-%d}", version, *named))
+    numbers = ("", *(f"-{number}" for number in range(2, 1000)))
+    return next(path for number in numbers if not (path := folder / f"{name}{number}.md").exists())
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main)

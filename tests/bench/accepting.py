@@ -1,7 +1,8 @@
 """Dossiers accepted by intake over HTTP: validate, number, seal, receipt, journal, outbox, fsync, answer.
 
-The limit and the raw alternative write the very rows that intake wrote before, without HTTP, rules and sealing; the usual
-way (FastAPI and SQLAlchemy) checks the same form and writes rows of the same content.
+The limit and the raw alternatives write the very rows that intake wrote before, without HTTP, rules and sealing; the usual
+way (FastAPI and SQLAlchemy) checks the same form and writes rows of the same content. Every side has its connections open
+and some dossiers behind it when its clock starts, and as many before it; that all write the same rows is asserted.
 """
 
 from __future__ import annotations
@@ -14,21 +15,31 @@ from typing import Final
 import asyncpg
 import httpx
 
+from deploy.launcher import process
 from deploy.launcher.servers import Servers
 from shared.calendar import to_data
 from shared.seal import make_keys
+from tests.bench import exported
+from tests.bench.alone import marked
+from tests.bench.counting import counted, rows_each, told, unsent, whole
 from tests.bench.events import PROCEDURE, office
 from tests.bench.figure import Aim, Figure, Run
+from tests.bench.four import service
 from tests.bench.machine import said_by, seconds_of
 from tests.bench.raw_doors import WRITTEN
 from tests.layouts import BENCH
-from tests.processes import free_port, running, until
+from tests.processes import free_port, until
+from tests.processes import running as running_module
 
 _COUNT: Final = int(os.environ.get("BENCH_DOSSIERS", "6000"))
-_FEW: Final = max(500, _COUNT // 6)
 _CONNECTIONS: Final = 32
+_WARM: Final = _CONNECTIONS * 4
 _UNITS: Final = tuple(f"000.{number:02}.99.H41" for number in range(20))
+_MANY: Final = tuple(f"000.{number:03}.99.H41" for number in range(300))
+_DESKS: Final = {"ours": _UNITS, "hot": _UNITS[:1], "wide": _MANY}
 _TABLES: Final = ("dossier", "citizen", "stream", "journal", "snapshot", "outbox", "command", "counter")
+_rows_of_ours: dict[str, int] = {}
+"""What intake wrote for a dossier, table by table, when it ran last."""
 
 
 async def run(servers: Servers, side: str) -> Run:
@@ -36,8 +47,8 @@ async def run(servers: Servers, side: str) -> Run:
     owner = await asyncpg.connect(servers.databases.owner["intake"])
     try:
         await _prepare(owner)
-        if side in {"ours", "hot"}:
-            run = await _ours(servers, owner, _UNITS[:1] if side == "hot" else _UNITS)
+        if side in _DESKS:
+            run = await _ours(servers, owner, side)
             if side == "ours":
                 await _capture(owner)
             return run
@@ -52,7 +63,7 @@ async def _prepare(owner: asyncpg.Connection[asyncpg.Record]) -> None:
     await owner.execute("INSERT INTO calendar VALUES ('office', 1, $1)", json.dumps(to_data(office())))
     await owner.executemany(
         "INSERT INTO unit (code, version, name, level, calendar, valid_from) VALUES ($1, 1, 'bench', 'commune', 'office', '2013-06-03')",
-        [(code,) for code in _UNITS],
+        [(code,) for code in (*_UNITS, *_MANY)],
     )
     await owner.execute(
         "INSERT INTO procedure (code, version, name, sector, level, term, terms, fees, source, search) "
@@ -63,68 +74,59 @@ async def _prepare(owner: asyncpg.Connection[asyncpg.Record]) -> None:
     await owner.execute("VACUUM ANALYZE")
 
 
-async def _ours(servers: Servers, owner: asyncpg.Connection[asyncpg.Record], units: Sequence[str]) -> Run:
-    """The service itself, its relay and its ear running, a trace in a hundred recorded."""
+async def _ours(servers: Servers, owner: asyncpg.Connection[asyncpg.Record], side: str) -> Run:
+    """The service itself, its relay and its ear running, every trace recorded and sent."""
     make_keys(BENCH.keys)
-    port = free_port()
-    environment = {
-        "KAFKA_BOOTSTRAP_SERVERS": servers.kafka,
-        "DATABASE_URL_INTAKE": servers.databases.login["intake"],
-        "HTTP_PORT": str(port),
-        "SEAL_KEYS": str(BENCH.keys),
-        "ERASURE_REGISTER": str(BENCH.erasures),
-        "DEV_ACTOR": "true",
-        "TRACES_SAMPLED": "0.01",
-        "LOG_LEVEL": "WARNING",
-    }
-    async with running("services.intake", environment, port) as service, httpx.AsyncClient() as client:
-        status = f"http://127.0.0.1:{port}/intake/operations/status"
+    program = service("intake", servers, servers.databases)
+    running = process.start(program, BENCH)
+    try:
+        await process.wait_ready(program, running)
+        await _have_heard_all()
+        await owner.execute("TRUNCATE stream, parked")
+        return await _asked(servers, owner, running.pid, BENCH.ports["intake"], side)
+    finally:
+        await running.stop()
 
-        async def has_heard_all() -> bool:
-            """What other figures left on the topics is none of this one's work."""
+
+async def _have_heard_all() -> None:
+    """What other figures left on the topics is none of this one's work."""
+    status = f"{BENCH.url('intake')}/intake/operations/status"
+    async with httpx.AsyncClient(trust_env=False) as client:
+
+        async def is_so() -> bool:
             lag: dict[str, int] = (await client.get(status)).json()["lag"]
             return bool(lag) and not any(lag.values())
 
-        await until(has_heard_all, "intake has heard what lay on its topics", seconds=120)
-        await owner.execute("TRUNCATE stream, parked")
-        return await _asked(servers, owner, service.pid, port, units, _COUNT)
+        await until(is_so, "intake has heard what lay on its topics", seconds=120)
 
 
-async def _usual(servers: Servers, owner: asyncpg.Connection[asyncpg.Record], _: str) -> Run:
+async def _usual(servers: Servers, owner: asyncpg.Connection[asyncpg.Record], side: str) -> Run:
     port = free_port()
-    environment = {"DATABASE": servers.databases.login["intake"], "HTTP_PORT": str(port)}
-    async with running("tests.bench.usual_door", environment, port) as service:
-        return await _asked(servers, owner, service.pid, port, _UNITS, _FEW)
+    environment = {"DATABASE": servers.databases.login["intake"], "HTTP_PORT": str(port), **marked("usual_door")}
+    async with running_module("tests.bench.usual_door", environment, port) as door:
+        return await _asked(servers, owner, door.pid, port, side)
 
 
-async def _asked(
-    servers: Servers,
-    owner: asyncpg.Connection[asyncpg.Record],
-    pid: int,
-    port: int,
-    units: Sequence[str],
-    count: int,
-) -> Run:
+async def _asked(servers: Servers, owner: asyncpg.Connection[asyncpg.Record], pid: int, port: int, side: str) -> Run:
     """Hand dossiers in over 32 connections, after a few that warm the door up."""
-    await _hand_in(port, units, _CONNECTIONS * 4)
-    before = await owner.fetchval("SELECT count(*) FROM dossier")
+    units = _DESKS.get(side, _UNITS)
+    await _hand_in(port, units, _WARM)
+    before, taken = await counted(owner, _TABLES), await exported.taken()
     postgres = servers.running["postgres"].entry.pid
     python, backends = seconds_of(pid), seconds_of(postgres)
-    said = await _hand_in(port, units, count)
+    said = await _hand_in(port, units, _COUNT)
     used, worked = seconds_of(pid) - python, seconds_of(postgres) - backends
-    assert await owner.fetchval("SELECT count(*) FROM dossier") - before == count, "what was answered is not there"
-    return Run(
-        count / said["seconds"],
-        used / count * 1e6,
-        worked / count * 1e6,
-        await _rows(owner),
-        {
-            "p50, ms": said["p50"] * 1000,
-            "p99, ms": said["p99"] * 1000,
-            "dossiers a commit": await _together(owner),
-            "who hands in, µs": said["used"] / count * 1e6,
-        },
-    )
+    more = {
+        "p50, ms": said["p50"] * 1000,
+        "p99, ms": said["p99"] * 1000,
+        "dossiers a commit": await _together(owner),
+        "who hands in, µs": said["used"] / _COUNT * 1e6,
+        "left unsent": await unsent(owner),
+    }
+    if side in _DESKS:
+        more |= await exported.exported_since(taken, _COUNT)
+    rows = await _rows(owner, side, before)
+    return Run(_COUNT / said["seconds"], used / _COUNT * 1e6, worked / _COUNT * 1e6, rows, more)
 
 
 async def _together(owner: asyncpg.Connection[asyncpg.Record]) -> float:
@@ -148,16 +150,15 @@ async def _hand_in(port: int, units: Sequence[str], count: int) -> dict[str, flo
 
 
 async def _raw(servers: Servers, owner: asyncpg.Connection[asyncpg.Record], side: str) -> Run:
-    count = _COUNT if side == "limit" else _FEW
-    postgres = servers.running["postgres"].entry.pid
-    before = seconds_of(postgres)
-    environment = {"DATABASE": servers.databases.login["intake"]}
-    said = json.loads(
-        await said_by("tests.bench.raw_doors", json.dumps({"side": side, "count": count}), environment=environment)
-    )
-    used = seconds_of(postgres) - before
-    assert await owner.fetchval("SELECT count(*) FROM dossier") == count, "not all was written"
-    return Run(count / said["seconds"], said["python"] / count * 1e6, used / count * 1e6, await _rows(owner))
+    before = await counted(owner, _TABLES)
+    environment = {
+        "DATABASE": servers.databases.login["intake"],
+        "POSTGRES": str(servers.running["postgres"].entry.pid),
+    }
+    given = {"side": side, "count": _COUNT, "warm": _WARM}
+    said = json.loads(await said_by("tests.bench.raw_doors", json.dumps(given), environment=environment))
+    rows = await _rows(owner, side, before, _WARM + _COUNT)
+    return Run(_COUNT / said["seconds"], said["python"] / _COUNT * 1e6, said["postgres"] / _COUNT * 1e6, rows)
 
 
 async def _capture(owner: asyncpg.Connection[asyncpg.Record]) -> None:
@@ -168,24 +169,29 @@ async def _capture(owner: asyncpg.Connection[asyncpg.Record]) -> None:
         await owner.execute(f"GRANT SELECT ON bench_{table} TO intake")
 
 
-async def _rows(owner: asyncpg.Connection[asyncpg.Record]) -> str:
-    """Rows a dossier in each table; the pointers that a relay carried away are counted, too: it deletes them."""
-    dossiers = await owner.fetchval("SELECT count(*) FROM dossier")
-    counted = {table: await owner.fetchval(f"SELECT count(*) FROM {table}") for table in _TABLES}
-    drawn = await owner.fetchval("SELECT last_value FROM outbox_id_seq")
-    first = await owner.fetchval("SELECT coalesce(min(id), 0) FROM outbox")
-    counted["outbox"] = counted["outbox"] or (2 * dossiers if drawn > first else 0)
-    return ", ".join(f"{table} {round(rows / dossiers)}" for table, rows in counted.items() if round(rows / dossiers))
+async def _rows(
+    owner: asyncpg.Connection[asyncpg.Record], side: str, before: dict[str, int], count: int = _COUNT
+) -> str:
+    """Rows for each dossier; SystemExit when a side wrote others than intake did before."""
+    after = await counted(owner, _TABLES)
+    assert after["dossier"] - before["dossier"] == count, "what was answered is not there, or more is"
+    each = rows_each(before, after, count)
+    if side == "ours":
+        _rows_of_ours.update(whole(each))
+    elif whole(each) != _rows_of_ours:
+        raise SystemExit(f"{side} wrote {told(each)}, and intake {told(_rows_of_ours)}: there is no figure.")
+    return told(each)
 
 
 FIGURE: Final = Figure(
     name="accepting",
-    title=f"Dossiers accepted by intake over HTTP, {_CONNECTIONS} connections ({_COUNT:,}; {_FEW:,} the alternatives)",
+    title=f"Dossiers accepted by intake over HTTP, {_CONNECTIONS} connections ({_COUNT:,})",
     things="dossiers",
     sides={
         "ours": "intake, twenty desks",
         "hot": "intake, one hot desk",
-        "limit": "limit: the same rows by COPY in micro-batches, no HTTP",
+        "wide": "intake, three hundred desks",
+        "limit": "limit: the same rows by COPY in micro-batches on two connections, no HTTP",
         "several": "raw asyncpg, a transaction of several statements each",
         "single": "raw asyncpg, one statement each",
         "usual": "FastAPI + SQLAlchemy",
@@ -196,8 +202,10 @@ FIGURE: Final = Figure(
     aims=(
         Aim("intake, of the limit", 0.45, lambda sides: sides["ours"].rate / sides["limit"].rate),
         Aim("intake, × several statements", 2.5, lambda sides: sides["ours"].rate / sides["several"].rate),
+        Aim("intake, × one statement", None, lambda sides: sides["ours"].rate / sides["single"].rate),
         Aim("intake, × FastAPI + SQLAlchemy", 10, lambda sides: sides["ours"].rate / sides["usual"].rate),
         Aim("intake, p99 in ms", 25, lambda sides: sides["ours"].more["p99, ms"], at_most=True),
         Aim("one hot desk, of twenty", 0.8, lambda sides: sides["hot"].rate / sides["ours"].rate),
+        Aim("one hot desk, of three hundred", 0.8, lambda sides: sides["hot"].rate / sides["wide"].rate),
     ),
 )

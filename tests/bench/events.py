@@ -1,7 +1,8 @@
 """The same bytes for every side: DossierReceived of dossiers that nobody heard of before, on intake's topic.
 
 No two are alike: each came in at its own instant of a year, in office hours or not, under one of many terms, and was
-promised by the calendar. Nothing that remembers one dossier's arithmetic helps with the next.
+promised by the calendar. Nothing that remembers one dossier's arithmetic helps with the next. Every trace is recorded,
+as intake does when nobody tells it otherwise.
 """
 
 from __future__ import annotations
@@ -27,8 +28,6 @@ PROCEDURE: Final = "1.001776"
 _FIRST: Final = datetime(2026, 1, 5, tzinfo=UTC)
 _YEAR: Final = timedelta(days=330) // timedelta(microseconds=1)
 _LONGEST_TERM: Final = 40
-_SAMPLED_OF: Final = 100
-"""One trace in a hundred is recorded, as a busy town would have it."""
 
 
 def office() -> WorkingCalendar:
@@ -55,7 +54,7 @@ def record_of(number: int, calendar: WorkingCalendar) -> tuple[int, bytes, bytes
         calendar_version=1,
         contact_version=1,
     )
-    trace = f"00-{uuid_utils.uuid4().hex}-{uuid_utils.uuid4().hex[:16]}-{'01' if number % _SAMPLED_OF == 0 else '00'}"
+    trace = f"00-{uuid_utils.uuid4().hex}-{uuid_utils.uuid4().hex[:16]}-01"
     envelope = Envelope(
         str(uuid_utils.uuid7()),
         Service.INTAKE,

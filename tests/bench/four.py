@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -15,12 +16,15 @@ import httpx
 
 from deploy.launcher import postgres, process, programs
 from deploy.launcher.layout import HOST, SERVICES
+from deploy.launcher.postgres import Databases
 from deploy.launcher.process import Program, Running
 from deploy.launcher.servers import Servers
 from deploy.migrate import migrate_all
 from shared.calendar import to_data
 from shared.seal import make_keys
 from shared.topics import CONTROL, TOPICS
+from tests.bench import exported
+from tests.bench.counting import counted, rows_each, told, unsent
 from tests.bench.events import PROCEDURE, office
 from tests.bench.machine import said_by, seconds_of
 from tests.flow.rough import make_anew
@@ -29,6 +33,9 @@ from tests.processes import until
 
 CONNECTIONS: Final = 32
 _SUFFIX: Final = "_river"
+_LOOK_EVERY: Final = 0.1
+"""Seconds between two looks into the stores: each look is work for the database that all are measured on."""
+_LONGEST: Final = 300.0
 _ADMINISTRATOR: Final = {"X-Dev-Actor": "id=admin-1; roles=administrator,operator,inspector"}
 _TOWN: Final = "000.00.99.H41"
 _UNITS: Final = tuple(f"000.{number:02}.99.H41" for number in range(20))
@@ -55,10 +62,14 @@ STAGES: Final = {
 
 @dataclass(slots=True)
 class Four:
-    """The services as they run, by name, and a connection to look into the store of each."""
+    """The services as they run, by name, and a connection to look into the store of each.
+
+    ``lookers``: the processes of the database that answer those connections.
+    """
 
     running: dict[str, Running]
     stores: dict[str, asyncpg.Connection[asyncpg.Record]]
+    lookers: list[int]
     servers: Servers
 
     async def hand_in(self, count: int, rate: float | None = None) -> dict[str, float]:
@@ -70,21 +81,47 @@ class Four:
 
     async def have_done(self, stages: Sequence[str], count: int) -> None:
         """Wait until so many dossiers have the stages behind them, and nothing waits to be sent there."""
+        until = time.monotonic() + _LONGEST
+        while not await self._all_have(stages, count):
+            if time.monotonic() > until:
+                raise AssertionError(f"waited in vain: {count} dossiers have {', '.join(stages)} behind them")
+            await asyncio.sleep(_LOOK_EVERY)
 
-        async def all_have() -> bool:
-            for stage in stages:
-                service, counting = STAGES[stage]
-                store = self.stores[service]
-                if await store.fetchval(counting) < count or await store.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
-                    return False
-            return True
-
-        await until(all_have, f"{count} dossiers have {', '.join(stages)} behind them", seconds=300)
+    async def _all_have(self, stages: Sequence[str], count: int) -> bool:
+        for stage in stages:
+            service, counting = STAGES[stage]
+            store = self.stores[service]
+            if await store.fetchval(counting) < count or await unsent(store):
+                return False
+        return True
 
     def used(self, service: str) -> float:
-        """Processor seconds of a service, of the database and of the broker."""
+        """Processor seconds of a service, of the database and of the broker; what looking into the stores took is none of
+        theirs."""
         pids = (self.running[service].pid, *(each.entry.pid for each in self.servers.running.values()))
-        return sum(seconds_of(pid) for pid in pids)
+        return sum(map(seconds_of, pids)) - sum(map(seconds_of, self.lookers))
+
+    async def counted(self) -> dict[str, dict[str, int]]:
+        """Rows by table in the store of each service."""
+        return {name: await counted(store) for name, store in self.stores.items()}
+
+    async def rows_since(self, before: Mapping[str, Mapping[str, int]], count: int) -> str:
+        """Rows for each of so many dossiers in the store of each service, and what is left unsent there."""
+        after = await self.counted()
+        left = {name: await unsent(store) for name, store in self.stores.items()}
+        return "; ".join(
+            f"{name}: {told(rows_each(before[name], after[name], count))} ({left[name]} unsent)" for name in self.stores
+        )
+
+    def are_alive(self) -> bool:
+        """Whether every process that was started for this is still the one that runs."""
+        return all(each.is_alive() for each in (*self.running.values(), *self.servers.running.values()))
+
+
+def service(name: str, servers: Servers, databases: Databases) -> Program:
+    """One of the four as it is shipped, telemetry included."""
+    program = programs.service(name, BENCH, servers.kafka, databases)
+    return replace(program, environment={**program.environment, **exported.TOLD})
 
 
 @asynccontextmanager
@@ -96,23 +133,19 @@ async def four(servers: Servers) -> AsyncIterator[Four]:
     # The services are new to their groups' offsets as well: what other figures left on the topics is gone with them.
     await make_anew(servers.kafka, (*TOPICS, CONTROL))
     make_keys(BENCH.keys)
-    told = {"TRACES_SAMPLED": "0.01", "LOG_LEVEL": "WARNING"}
-    made = [_provider(), *(programs.service(name, BENCH, servers.kafka, databases) for name in SERVICES)]
+    made = [_provider(), *(service(name, servers, databases) for name in SERVICES)]
     running: dict[str, Running] = {}
     stores: dict[str, asyncpg.Connection[asyncpg.Record]] = {}
     async with AsyncExitStack() as stack:
         for program in made:
-            given = {
-                name: value for name, value in program.environment.items() if name != "OTEL_EXPORTER_OTLP_ENDPOINT"
-            }
-            one = replace(program, environment={**given, **told})
-            running[program.name] = process.start(one, BENCH)
+            running[program.name] = process.start(program, BENCH)
             stack.push_async_callback(running[program.name].stop)
         await asyncio.gather(*(process.wait_ready(one, running[one.name]) for one in made))
         for name in SERVICES:
             stores[name] = await asyncpg.connect(databases.owner[name])
             stack.push_async_callback(stores[name].close)
-        ours = Four(running, stores, servers)
+        lookers = [await store.fetchval("SELECT pg_backend_pid()") for store in stores.values()]
+        ours = Four(running, stores, lookers, servers)
         await _seed(ours)
         yield ours
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from typing import Any, Final
 
 import asyncpg
@@ -11,24 +12,29 @@ import asyncpg
 from deploy.launcher.servers import Servers
 from shared.calendar import to_data
 from shared.topics import INTAKE, Topic
+from tests.bench import exported
+from tests.bench.counting import counted, rows_each, told, unsent
 from tests.bench.events import PROCEDURE, UNIT, office, prepared, produce
-from tests.bench.figure import Aim, Figure, Run
-from tests.bench.machine import said_by, seconds_of
-from tests.bench.sides import ALTERNATIVE_TOPIC, LIMIT_TOPIC
+from tests.bench.figure import Aim, Figure, Run, Sides
+from tests.bench.machine import said_by
+from tests.bench.sides import LIMIT_TOPIC
+from tests.bench.usual_hearing import TOPIC as ALTERNATIVE_TOPIC
 from tests.flow.rough import make_anew
 
 TOPICS: Final = (Topic(LIMIT_TOPIC), Topic(ALTERNATIVE_TOPIC))
 
 COUNT: Final = int(os.environ.get("BENCH_EVENTS", "60000"))
 _FEW: Final = max(1000, COUNT // 40)
-_ROUTING_TABLES: Final = ("heard", "stream", "journey", "ledger", "timer", "journal", "outbox")
+ROUTING_TABLES: Final = ("heard", "stream", "journey", "ledger", "timer", "journal", "outbox")
+_filled_by_ours: dict[str, frozenset[str]] = {}
+"""The columns that routing filled, table by table, when one lane ran last."""
 
 
 async def prepare(owner: asyncpg.Connection[asyncpg.Record]) -> None:
     """Empty tables, with the units, the calendar and the procedure that the dossiers name."""
     await owner.execute("CREATE TABLE IF NOT EXISTS bench_limit (key bytea, value bytea)")
     await owner.execute(
-        f"TRUNCATE bench_limit, unit, calendar, procedure, parked, dead_letter, {', '.join(_ROUTING_TABLES)}"
+        f"TRUNCATE bench_limit, unit, calendar, procedure, parked, dead_letter, {', '.join(ROUTING_TABLES)}"
     )
     calendar = json.dumps(to_data(office()))
     await owner.execute("INSERT INTO calendar VALUES ('office', 1, $1)", calendar)
@@ -43,7 +49,7 @@ async def prepare(owner: asyncpg.Connection[asyncpg.Record]) -> None:
     await owner.execute("VACUUM ANALYZE")
 
 
-async def begin(servers: Servers) -> None:
+async def begin(servers: Servers, _: Mapping[str, Sides]) -> None:
     """Intake's door, if it was measured before, has announced dossiers that routing is not to hear here: a topic that
     was made anew meanwhile is heard from its beginning, whatever was committed."""
     await make_anew(servers.kafka, (INTAKE,))
@@ -55,45 +61,85 @@ async def run(servers: Servers, side: str) -> Run:
     try:
         count = _FEW if side == "alternative" else COUNT
         await prepare(owner)
+        before, taken = await rows_now(owner), await exported.taken()
         said = await run_side(servers, side, count)
-        return Run(
-            count / said.pop("seconds"),
-            said.pop("python") / count * 1e6,
-            said.pop("postgres") / count * 1e6,
-            await _rows(owner, side, count),
-            said,
-        )
+        if side not in {"limit", "alternative"}:
+            said |= await exported.exported_since(taken, count)
+        rows = await rows_since(owner, before, count)
+        if side == "limit":
+            assert rows == {"bench_limit": 1}, f"the limit wrote {told(rows)}"
+        else:
+            said["left unsent"] = await unsent(owner)
+            await _are_the_same(owner, side, rows)
+        per = {what: said.pop(what) / count * 1e6 for what in ("python", "postgres")}
+        return Run(count / said.pop("seconds"), per["python"], per["postgres"], told(rows), said)
     finally:
         await owner.close()
 
 
-async def run_side(servers: Servers, side: str, count: int) -> dict[str, Any]:
-    """What a side's process says of itself: seconds, and processor seconds of Python, and of PostgreSQL beside it."""
+async def run_side(servers: Servers, side: str, count: int, more: int = 0) -> dict[str, Any]:
+    """What a side's process says of itself: seconds, and processor seconds of Python, and of PostgreSQL beside it.
+
+    ``more``: so many events lie there beyond those that it measures.
+    """
     topic = {"limit": LIMIT_TOPIC, "alternative": ALTERNATIVE_TOPIC}.get(side, INTAKE.name)
-    begins = await produce(servers.kafka, topic, prepared(count))
+    begins = await produce(servers.kafka, topic, prepared(count + more))
     arguments = [side, str(count), json.dumps({where.partition: offset for where, offset in begins.items()})]
-    postgres = servers.running["postgres"].entry.pid
-    before = seconds_of(postgres)
     environment = {
         "KAFKA": servers.kafka,
         "DATABASE": servers.databases.login["routing"],
-        "POSTGRES": str(postgres),
+        "POSTGRES": str(servers.running["postgres"].entry.pid),
     }
-    told = await said_by("tests.bench.sides", *arguments, environment=environment)
-    said: dict[str, Any] = json.loads(told.splitlines()[-1])
-    return {"postgres": seconds_of(postgres) - before, **said}
+    told_by_it = await said_by("tests.bench.sides", *arguments, environment=environment)
+    said: dict[str, Any] = json.loads(told_by_it.splitlines()[-1])
+    return said
 
 
-async def _rows(owner: asyncpg.Connection[asyncpg.Record], side: str, count: int) -> str:
-    tables = ("bench_limit",) if side == "limit" else _ROUTING_TABLES
-    counted = {table: await owner.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
-    assert counted[tables[0]] == count or side == "alternative", f"{side} wrote {counted}"
-    return ", ".join(f"{table} {rows / count:.0f}" for table, rows in counted.items() if rows)
+async def rows_now(owner: asyncpg.Connection[asyncpg.Record]) -> dict[str, int]:
+    """Rows by table, the limit's among them."""
+    return await counted(owner, ("bench_limit", *ROUTING_TABLES))
+
+
+async def rows_since(owner: asyncpg.Connection[asyncpg.Record], before: dict[str, int], count: int) -> dict[str, float]:
+    """Rows for each of so many events."""
+    return rows_each(before, await rows_now(owner), count)
+
+
+def are_routing_s(rows: Mapping[str, float]) -> bool:
+    """Whether these are what routing writes for an event here: one row in each table, not more and not less."""
+    return dict(rows) == dict.fromkeys(ROUTING_TABLES, 1)
+
+
+async def _are_the_same(owner: asyncpg.Connection[asyncpg.Record], side: str, rows: Mapping[str, float]) -> None:
+    """SystemExit when a side that stands for routing wrote other rows, or left columns empty that routing fills."""
+    if not are_routing_s(rows):
+        raise SystemExit(f"{side} wrote {told(rows)}: there is no figure.")
+    filled = await _filled(owner)
+    if side == "ours-1":
+        _filled_by_ours.update(filled)
+    elif side == "alternative" and filled != _filled_by_ours:
+        differ = {table: columns ^ _filled_by_ours[table] for table, columns in filled.items()}
+        raise SystemExit(f"{side} and routing fill different columns, {differ}: there is no figure.")
+
+
+async def _filled(owner: asyncpg.Connection[asyncpg.Record]) -> dict[str, frozenset[str]]:
+    """The columns of each table in which anything was written."""
+    found = {}
+    for table in ROUTING_TABLES:
+        names = await owner.fetch(
+            "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped",
+            table,
+        )
+        counts = ", ".join(f'count("{row["attname"]}") AS "{row["attname"]}"' for row in names)
+        row = await owner.fetchrow(f"SELECT {counts} FROM {table}")
+        assert row is not None
+        found[table] = frozenset(name for name, filled in row.items() if filled)
+    return found
 
 
 FIGURE: Final = Figure(
     name="hearing",
-    title=f"Events through routing, one process ({COUNT:,} events, {_FEW:,} the alternative; a trace in 100 recorded)",
+    title=f"Events through routing, one process ({COUNT:,} events, {_FEW:,} the alternative; every trace recorded and sent)",
     things="events",
     sides={
         "limit": "limit: getmany + COPY of the same bytes",

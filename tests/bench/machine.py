@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.bench.alone import marked
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -52,10 +54,15 @@ async def said_by(module: str, *arguments: str, environment: Mapping[str, str] |
         module,
         *arguments,
         cwd=REPOSITORY,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, **(environment or {}), **marked(module)},
         stdout=asyncio.subprocess.PIPE,
     )
-    said, _ = await process.communicate()
+    try:
+        said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode != 0:
         raise SystemExit(f"{module} ended with status {process.returncode}: there is no figure.")
     return said.decode()

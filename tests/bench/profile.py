@@ -35,7 +35,9 @@ from shared.envelope import Record, decode
 from shared.service import spare_the_collector
 from shared.store import Database, open_pool
 from shared.topics import INTAKE
+from tests.bench.alone import alone, run
 from tests.bench.events import office, record_of
+from tests.bench.exported import ENDPOINT, SAMPLED, sink
 from tests.bench.hearing import prepare
 from tests.bench.machine import described
 from tests.layouts import BENCH
@@ -131,12 +133,22 @@ def _decoded(clock: Clock, batch: list[Record]) -> None:
 
 async def main() -> None:
     """Hear the batches and print the table."""
+    with alone():
+        try:
+            async with sink():
+                await _taken_apart()
+        finally:
+            if "--stay" not in sys.argv:
+                await stop_servers(BENCH)
+
+
+async def _taken_apart() -> None:
     console = Console()
     console.print(described())
     servers = await start_servers(BENCH)
     await migrate_all(servers.databases.owner)
     owner = await asyncpg.connect(servers.databases.owner["routing"])
-    telemetry.start("routing", None, sampled=0.01)
+    telemetry.start("routing", ENDPOINT, sampled=SAMPLED)
     database = Database(await open_pool(servers.databases.login["routing"], name="profile", smallest=1, largest=1))
     try:
         await prepare(owner)
@@ -158,8 +170,6 @@ async def main() -> None:
     finally:
         await database.pool.close()
         await owner.close()
-        if "--stay" not in sys.argv:
-            await stop_servers(BENCH)
     _print(console, runs)
 
 
@@ -198,4 +208,4 @@ def _print(console: Console, runs: list[tuple[dict[str, float], dict[str, float]
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    run(main, uvloop.run)

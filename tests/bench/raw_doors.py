@@ -1,7 +1,8 @@
 """Intake's rows without intake: ``python -m tests.bench.raw_doors GIVEN``.
 
-``limit``: COPY of the rows of 32 dossiers a transaction, on one connection. ``several``: a transaction of several
-statements for each dossier, on 32 connections. ``single``: the same as one statement with a CTE for each table.
+``limit``: COPY of the rows of 32 dossiers a transaction, on two connections that take turns, as intake carries out two
+batches at once. ``several``: a transaction of several statements for each dossier, on 32 connections. ``single``: the same as
+one statement with a CTE for each table. As at a door, connections are open and some dossiers written before the clock starts.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 import uvloop
 
 from shared.journal import shard_of
 from shared.topics import CONTACT
+from tests.bench.machine import seconds_of
 
 _TOGETHER: Final = 32
 _COUNTER: Final = (
@@ -62,20 +64,18 @@ async def _read(url: str) -> _Written:
     return written
 
 
-async def _limit(url: str, written: _Written, count: int) -> None:
-    connection = await asyncpg.connect(url)
-    units, received = written["dossier"][0].index("unit"), written["dossier"][0].index("received")
-    for start in range(0, count, _TOGETHER):
-        end = min(start + _TOGETHER, count)
-        async with connection.transaction():
-            first = written["dossier"][1][start]
-            await connection.execute(_COUNTER, first[units], first[received].date(), end - start)
-            for table, (columns, rows) in written.items():
-                each = 2 if table == "outbox" else 1
-                await connection.copy_records_to_table(table, records=rows[start * each : end * each], columns=columns)
+async def _batch(connection: asyncpg.Connection[asyncpg.Record], written: _Written, numbers: range) -> None:
+    start, end = numbers.start, numbers.stop
+    first = dict(zip(written["dossier"][0], written["dossier"][1][start], strict=True))
+    async with connection.transaction():
+        await connection.execute(_COUNTER, first["unit"], first["received"].date(), len(numbers))
+        for table, (columns, rows) in written.items():
+            each = 2 if table == "outbox" else 1
+            await connection.copy_records_to_table(table, records=rows[start * each : end * each], columns=columns)
 
 
-async def _several(connection: asyncpg.Connection[asyncpg.Record], written: _Written, number: int) -> None:
+async def _several(connection: asyncpg.Connection[asyncpg.Record], written: _Written, numbers: range) -> None:
+    number = numbers.start
     dossier = dict(zip(written["dossier"][0], written["dossier"][1][number], strict=True))
     command = dict(zip(written["command"][0], written["command"][1][number], strict=True))
     async with connection.transaction():
@@ -88,7 +88,8 @@ async def _several(connection: asyncpg.Connection[asyncpg.Record], written: _Wri
             await connection.execute(f"INSERT INTO {table} ({_names(columns)}) VALUES ({places})", *row)
 
 
-async def _single(connection: asyncpg.Connection[asyncpg.Record], written: _Written, number: int) -> None:
+async def _single(connection: asyncpg.Connection[asyncpg.Record], written: _Written, numbers: range) -> None:
+    number = numbers.start
     dossier = dict(zip(written["dossier"][0], written["dossier"][1][number], strict=True))
     values: list[Any] = [dossier["unit"], dossier["received"].date(), 1]
     parts = [f"counted AS ({_COUNTER})"]
@@ -103,34 +104,51 @@ def _names(columns: tuple[str, ...]) -> str:
     return ", ".join(f'"{column}"' for column in columns)
 
 
-async def _one_by_one(
-    url: str,
-    written: _Written,
-    count: int,
-    write: Callable[[asyncpg.Connection[asyncpg.Record], _Written, int], Awaitable[None]],
+class _Side(NamedTuple):
+    """How many connections a side has, how many dossiers share a transaction, and what is done with them."""
+
+    connections: int
+    together: int
+    write: Callable[[asyncpg.Connection[asyncpg.Record], _Written, range], Awaitable[None]]
+
+
+_SIDES: Final = {
+    "limit": _Side(2, _TOGETHER, _batch),
+    "several": _Side(_TOGETHER, 1, _several),
+    "single": _Side(_TOGETHER, 1, _single),
+}
+
+
+def pieces(numbers: range, together: int) -> Iterator[range]:
+    """Dossiers that share a transaction, in their order."""
+    return (numbers[start : start + together] for start in range(0, len(numbers), together))
+
+
+async def _write(
+    side: _Side, connections: Sequence[asyncpg.Connection[asyncpg.Record]], written: _Written, numbers: range
 ) -> None:
-    numbers = iter(range(count))
+    """Each connection takes the next piece as soon as it has written one."""
+    left = pieces(numbers, side.together)
 
-    async def work() -> None:
-        connection = await asyncpg.connect(url)
-        for number in numbers:
-            await write(connection, written, number)
+    async def work(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        for piece in left:
+            await side.write(connection, written, piece)
 
-    await asyncio.gather(*(work() for _ in range(_TOGETHER)))
+    await asyncio.gather(*(work(connection) for connection in connections))
 
 
 async def main() -> None:
-    """Run the side that the command line names, and print its seconds and processor seconds as JSON."""
+    """Run the side that the command line names, and print its seconds and processor seconds, and PostgreSQL's, as JSON."""
     given = json.loads(sys.argv[1])
-    url, count = os.environ["DATABASE"], given["count"]
-    written = await _read(url)
+    url, postgres, count, warm = os.environ["DATABASE"], int(os.environ["POSTGRES"]), given["count"], given["warm"]
+    side, written = _SIDES[given["side"]], await _read(url)
+    connections = [await asyncpg.connect(url) for _ in range(side.connections)]
+    await _write(side, connections, written, range(warm))
+    worked = seconds_of(postgres)
     began, used = time.perf_counter(), time.process_time()
-    if given["side"] == "limit":
-        await _limit(url, written, count)
-    else:
-        await _one_by_one(url, written, count, _several if given["side"] == "several" else _single)
+    await _write(side, connections, written, range(warm, warm + count))
     said = {"seconds": time.perf_counter() - began, "python": time.process_time() - used}
-    sys.stdout.write(json.dumps(said))
+    sys.stdout.write(json.dumps({**said, "postgres": seconds_of(postgres) - worked}))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 The limit is what the cores would carry if nobody stood in anybody's way: cores ÷ what the stages take for a dossier in
 processor time, each taken while the other services stand still (SIGSTOP). A stage's time is that of its service, of the
-database and of the broker; those who hand in, and the mail provider, work on the same cores and are not counted there.
+database and of the broker; those who hand in, the mail provider, who takes telemetry, and whoever looks into the stores work
+on the same cores and are not counted there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import psutil
 
 from deploy.launcher.layout import SERVICES
 from deploy.launcher.servers import Servers
+from tests.bench import exported
 from tests.bench.figure import Aim, Figure, Run
 from tests.bench.four import CONNECTIONS, STAGES, Four, four
 
@@ -31,17 +33,26 @@ async def run(servers: Servers, side: str) -> Run:
 
 
 async def _together(ours: Four) -> Run:
-    before = {name: ours.running[name].pid for name in SERVICES}
+    taken, rows = await exported.taken(), await ours.counted()
     began = time.monotonic()
     said = await ours.hand_in(_COUNT)
     await ours.have_done(tuple(STAGES), _WARM + _COUNT)
     seconds = time.monotonic() - began
-    assert {name: ours.running[name].pid for name in SERVICES} == before, "a service was started again"
-    return Run(_COUNT / seconds, more={"accepted a second": _COUNT / said["seconds"]})
+    assert ours.are_alive(), "a process ended meanwhile"
+    return Run(
+        _COUNT / seconds,
+        rows=await ours.rows_since(rows, _COUNT),
+        more={
+            "accepted a second": _COUNT / said["seconds"],
+            "who hands in, µs": said["used"] / _COUNT * 1e6,
+            **await exported.exported_since(taken, _COUNT),
+        },
+    )
 
 
 async def _alone(ours: Four) -> Run:
     taken: dict[str, float] = {}
+    rows = await ours.counted()
     for one in SERVICES:
         ours.running[one].suspend()
     for stage, (service, _) in STAGES.items():
@@ -54,8 +65,13 @@ async def _alone(ours: Four) -> Run:
         ours.running[service].suspend()
     for one in SERVICES:
         ours.running[one].resume()
+    assert ours.are_alive(), "a process ended meanwhile"
     cores = psutil.cpu_count() or 1
-    return Run(cores / sum(taken.values()) * 1e6, more={f"µs {stage}": used for stage, used in taken.items()})
+    return Run(
+        cores / sum(taken.values()) * 1e6,
+        rows=await ours.rows_since(rows, _COUNT),
+        more={f"µs {stage}": used for stage, used in taken.items()},
+    )
 
 
 FIGURE: Final = Figure(
