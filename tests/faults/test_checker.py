@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,13 +23,15 @@ from tests.faults.checker import RESTORED, Evidence, examine
 from tests.faults.checker.evidence import HEARS, Contact, Delivered, Said
 from tests.faults.ground import MAILS_IN_FLIGHT, Tally, Undone
 from tests.faults.history import Asked, Operation, Outcome
-from tests.faults.load import CANARIES, ClockSet
+from tests.faults.load import CANARIES, NO_CONNECTION, Came, ClockSet
 from tests.telling import COMMUNE, TOWN, Story, record_of
 
 _GONE: Final = "0193a000-0000-7000-8000-000000000001"
 _HERE: Final = "0193a000-0000-7000-8000-000000000002"
 _SOURCES: Final = ("intake", "routing", "notification")
 _TRACE: Final = f"00-{'a' * 32}-{'b' * 16}-01"
+
+_EVERY_STEP: Final = "every step of a dossier's life was taken, and each rung of its clocks fell due"
 
 Tables: TypeAlias = dict[str, dict[str, list[Any]]]
 
@@ -82,9 +85,12 @@ def evidence(keys: Keys) -> Evidence:
             replace(accepted, number=3),
             Operation(4, refused, Outcome.FAIL, 409, {}),
         ],
-        arrived=4,
-        dropped=0,
-        clocks_set=[ClockSet(story.subject, "near", 1, near.recorded - timedelta(seconds=1))],
+        came=Came(
+            arrived=4,
+            asked=4,
+            met=Counter({"200": 3, "503": 1}),
+            clocks_set=[ClockSet(story.subject, "dossier", 0, "near", 1, near.recorded - timedelta(seconds=1))],
+        ),
         tally=Tally(),
         tables=tables,
         journals={
@@ -301,6 +307,41 @@ def _a_deadline_was_forgotten(one: Evidence) -> None:
     one.clocks_set.append(replace(one.clocks_set[0], generation=2))
 
 
+def _a_deadline_of_a_stage_was_forgotten(one: Evidence) -> None:
+    """That of the dossier with the same name was said."""
+    one.clocks_set.append(replace(one.clocks_set[0], scope="stage", run=2))
+
+
+def _a_deadline_of_another_stage_was_said(one: Evidence) -> None:
+    near = one.journals["routing"][-1]
+    one.journals["routing"].append(replace(near, version=5, payload={**near.payload, "scope": "stage", "run": 1}))
+    _a_deadline_of_a_stage_was_forgotten(one)
+
+
+def _a_client_found_no_room(one: Evidence) -> None:
+    one.came.dropped = 1
+
+
+def _a_client_waited_for_others(one: Evidence) -> None:
+    one.came.met[NO_CONNECTION] = 1
+
+
+def _a_client_asked_for_nothing(one: Evidence) -> None:
+    one.came.asked -= 1
+
+
+def _a_client_was_ended(one: Evidence) -> None:
+    one.came.errors.append("KeyError at doors.py:1: 'id'")
+
+
+def _nobody_foresaw_a_command(one: Evidence) -> None:
+    one.operations.append(replace(one.operations[-1], number=9, outcome=Outcome.INFO, status=500))
+
+
+def _nobody_foresaw_a_look(one: Evidence) -> None:
+    one.came.met["500"] = 1
+
+
 def _a_record_was_not_carried(one: Evidence) -> None:
     one.topics["routing.dossier"].pop()
 
@@ -432,7 +473,7 @@ def test_a_river_in_which_all_is_well_breaks_nothing(evidence: Evidence) -> None
     broken = {sentence: one.broken for sentence, one in findings if one is not None and one.broken}
 
     # One dossier is no load: nobody sent anything back, and much else was not done either.
-    assert broken.keys() == {"every step of a dossier's life was taken"}, broken
+    assert broken.keys() == {_EVERY_STEP}, broken
 
 
 def test_what_was_parked_behind_one_that_waits_for_its_cause_is_no_gap(evidence: Evidence) -> None:
@@ -476,8 +517,16 @@ def test_what_was_parked_behind_one_that_waits_for_its_cause_is_no_gap(evidence:
             "one mail for each notice; a second one is flagged, bounded by kills × mails in flight",
         ),
         (_nobody_was_told, "one notice for each event and channel that a citizen is told of"),
-        (_a_deadline_came_early, "every deadline that fell due was said, and none early"),
-        (_a_deadline_was_forgotten, "every deadline that fell due was said, and none early"),
+        (_a_deadline_came_early, "every deadline of a dossier that fell due was said, and none early"),
+        (_a_deadline_was_forgotten, "every deadline of a dossier that fell due was said, and none early"),
+        (_a_deadline_of_a_stage_was_forgotten, "every deadline of a stage that fell due was said, and none early"),
+        (_a_deadline_of_another_stage_was_said, "every deadline of a stage that fell due was said, and none early"),
+        (_a_client_found_no_room, "no arrival was dropped"),
+        (_a_client_waited_for_others, "no arrival was dropped"),
+        (_a_client_asked_for_nothing, "every client who came asked for something"),
+        (_a_client_was_ended, "no client was ended by an error"),
+        (_nobody_foresaw_a_command, "nobody was answered 500, which nobody foresaw"),
+        (_nobody_foresaw_a_look, "nobody was answered 500, which nobody foresaw"),
         (_a_record_was_not_carried, "all that was said lies on its topic"),
         (_a_relay_overtook_itself, "on a topic a version first comes after the one before it"),
         (_somebody_else_spoke, "no version was said twice (forks)"),
