@@ -8,19 +8,21 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from email.message import EmailMessage
 from typing import Any, Final, TypeAlias
 
 import pytest
 from msgspec.structs import replace as changed
 
+from deploy.sample.calendars import vietnam_calendar
 from shared.envelope import Heard
 from shared.events import DeadlineNear, NoticeSent, Scope
 from shared.seal import Erasure, Keyring, Register, make_keys, new_data_key
 from shared.topics import CONTACT
 from tests.faults.checker import RESTORED, Evidence, examine
 from tests.faults.checker.evidence import HEARS, Contact, Delivered, Said
+from tests.faults.checker.turns import working_time
 from tests.faults.ground import MAILS_IN_FLIGHT, Tally, Undone
 from tests.faults.history import Asked, Operation, Outcome
 from tests.faults.load import CANARIES, NO_CONNECTION, Came, ClockSet
@@ -565,6 +567,128 @@ def test_whatever_goes_wrong_is_found(evidence: Evidence, goes_wrong: Callable[[
     finding = examine(evidence).findings[says]
     assert finding is not None
     assert finding.broken
+
+
+# --- when time is turned ----------------------------------------------------------------------------------------------
+
+_VIETNAM: Final = timezone(timedelta(hours=7))
+
+
+def _on(month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
+    return datetime(2018, month, day, hour, minute, second, tzinfo=_VIETNAM)
+
+
+@pytest.fixture
+def turned(evidence: Evidence) -> Evidence:
+    """A dossier that is left alone from before Tết on: what came in the river's sleep was said when it woke."""
+    begun = evidence.journals["routing"][0]
+    stage, whole = _on(2, 12, 9), _on(3, 2, 17)
+    started = {"run": 1, "budget_minutes": 600, "stage_due": stage.isoformat()}
+    journal = [_turned(begun, 1, "StageStarted", _on(2, 9, 9), {**started, "due": whole.isoformat()})]
+    for number, (scope, what, recorded, due) in enumerate(
+        [
+            ("stage", "DeadlinePassed", _on(2, 13, 23, 59, 55), stage),
+            ("dossier", "DeadlineNear", _on(3, 1, 16, 30, 1), whole),
+            ("dossier", "DeadlineReached", _on(3, 2, 17, 0, 1), whole),
+            ("dossier", "DeadlinePassed", _on(3, 3, 0, 0, 1), whole),
+        ],
+        2,
+    ):
+        payload = {"scope": scope, "run": 1, "generation": 1, "due": due.isoformat()}
+        journal.append(_turned(begun, number, what, recorded, payload))
+    evidence.journals["routing"][:] = journal
+    evidence.came.clocks_set.clear()
+    evidence.tally.done["turns of time"] = 8
+    evidence.tally.lived += [
+        (_on(2, 9, 9), _on(2, 9, 9, 1)),
+        (_on(2, 13, 23, 59, 54), _on(2, 14, 0, 0, 30)),
+        (_on(3, 1, 16, 29, 55), _on(3, 1, 16, 30, 30)),
+        (_on(3, 2, 16, 59, 55), _on(3, 2, 17, 0, 30)),
+        (_on(3, 2, 23, 59, 55), _on(3, 3, 0, 0, 30)),
+    ]
+    row = {**_row(evidence, "routing", "journey", 0), "due": whole, "generation": 1}
+    evidence.tables["routing"]["journey"] = [row]
+    return evidence
+
+
+def _turned(begun: Said, version: int, what: str, recorded: datetime, payload: dict[str, Any]) -> Said:
+    return replace(begun, version=version, type=what, recorded=recorded, payload={"unit": TOWN, **payload})
+
+
+def _it_was_never_said(type_: str, scope: str) -> Callable[[Evidence], None]:
+    def goes_wrong(one: Evidence) -> None:
+        journal = one.journals["routing"]
+        journal[:] = [said for said in journal if (said.type, said.payload.get("scope")) != (type_, scope)]
+
+    return goes_wrong
+
+
+def _it_was_said(early: timedelta, number: int) -> Callable[[Evidence], None]:
+    def goes_wrong(one: Evidence) -> None:
+        said = one.journals["routing"][number]
+        one.journals["routing"][number] = replace(said, recorded=said.recorded - early)
+
+    return goes_wrong
+
+
+_EACH_RUNG: Final = "each rung of both clocks that came while the river was awake was said"
+_NOT_EARLY: Final = "nothing was said to be near, due or late before it was"
+_A_MOMENT: Final = timedelta(seconds=3)
+
+
+def test_turns_of_time_in_which_all_is_well_break_nothing(turned: Evidence) -> None:
+    findings = examine(turned).findings
+
+    for sentence, exercised in ((_EACH_RUNG, 4), (_NOT_EARLY, 4)):
+        finding = findings[sentence]
+        assert finding is not None
+        assert (finding.broken, finding.exercised) == ([], exercised)
+
+
+def test_a_clock_that_somebody_set_anew_before_the_river_slept_has_nothing_to_say(turned: Evidence) -> None:
+    begun = turned.journals["routing"][0]
+    turned.journals["routing"][1:] = [_turned(begun, 2, "ResultReady", _on(2, 9, 9, 0, 30), {})]
+
+    finding = examine(turned).findings[_EACH_RUNG]
+    assert finding is not None
+    assert not finding.broken
+
+
+@pytest.mark.parametrize(
+    ("goes_wrong", "says"),
+    [
+        (_it_was_never_said("DeadlinePassed", "stage"), _EACH_RUNG),
+        (_it_was_never_said("DeadlineNear", "dossier"), _EACH_RUNG),
+        (_it_was_never_said("DeadlineReached", "dossier"), _EACH_RUNG),
+        (_it_was_never_said("DeadlinePassed", "dossier"), _EACH_RUNG),
+        (_it_was_said(_A_MOMENT, 2), _NOT_EARLY),
+        (_it_was_said(_A_MOMENT, 3), _NOT_EARLY),
+        (_it_was_said(_A_MOMENT, 4), _NOT_EARLY),
+    ],
+)
+def test_whatever_goes_wrong_when_time_is_turned_is_found(
+    turned: Evidence, goes_wrong: Callable[[Evidence], None], says: str
+) -> None:
+    goes_wrong(turned)
+
+    finding = examine(turned).findings[says]
+    assert finding is not None
+    assert finding.broken
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (_on(2, 9, 17), _on(3, 2, 17)),
+        (_on(4, 27, 17), _on(5, 15, 17)),
+        (_on(2, 9, 9), _on(3, 1, 16, 30)),
+        (_on(4, 20, 12), _on(4, 27, 8)),
+        (_on(8, 30, 11, 30), _on(9, 4, 14)),
+        (_on(12, 28, 16), _on(12, 31, 23, 59)),
+    ],
+)
+def test_the_checker_reckons_as_the_calendar_does(start: datetime, end: datetime) -> None:
+    assert working_time(start, end) == vietnam_calendar().working_time(start, end)
 
 
 # --- after a restore ------------------------------------------------------------------------------------------------
