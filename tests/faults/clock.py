@@ -28,6 +28,10 @@ class Clock:
     path: Path
     library: Path
 
+    def now(self) -> datetime:
+        """What it is for whoever looks."""
+        return datetime.now(UTC) + timedelta(seconds=self._shift())
+
     def set(self, now: datetime) -> None:
         """From now on it is ``now`` for whoever looks, and time passes at its own pace."""
         self._write(round((now - datetime.now(UTC)).total_seconds()))

@@ -5,30 +5,35 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from email.message import EmailMessage
 from typing import Any, Final, TypeAlias
 
 import pytest
 from msgspec.structs import replace as changed
 
+from deploy.sample.calendars import vietnam_calendar
 from shared.envelope import Heard
 from shared.events import DeadlineNear, NoticeSent, Scope
 from shared.seal import Erasure, Keyring, Register, make_keys, new_data_key
 from shared.topics import CONTACT
 from tests.faults.checker import RESTORED, Evidence, examine
 from tests.faults.checker.evidence import HEARS, Contact, Delivered, Said
+from tests.faults.checker.turns import working_time
 from tests.faults.ground import MAILS_IN_FLIGHT, Tally, Undone
 from tests.faults.history import Asked, Operation, Outcome
-from tests.faults.load import CANARIES, ClockSet
+from tests.faults.load import CANARIES, NO_CONNECTION, Came, ClockSet
 from tests.telling import COMMUNE, TOWN, Story, record_of
 
 _GONE: Final = "0193a000-0000-7000-8000-000000000001"
 _HERE: Final = "0193a000-0000-7000-8000-000000000002"
 _SOURCES: Final = ("intake", "routing", "notification")
 _TRACE: Final = f"00-{'a' * 32}-{'b' * 16}-01"
+
+_EVERY_STEP: Final = "every step of a dossier's life was taken, and each rung of its clocks fell due"
 
 Tables: TypeAlias = dict[str, dict[str, list[Any]]]
 
@@ -82,9 +87,12 @@ def evidence(keys: Keys) -> Evidence:
             replace(accepted, number=3),
             Operation(4, refused, Outcome.FAIL, 409, {}),
         ],
-        arrived=4,
-        dropped=0,
-        clocks_set=[ClockSet(story.subject, "near", 1, near.recorded - timedelta(seconds=1))],
+        came=Came(
+            arrived=4,
+            asked=4,
+            met=Counter({"200": 3, "503": 1}),
+            clocks_set=[ClockSet(story.subject, "dossier", 0, "near", 1, near.recorded - timedelta(seconds=1))],
+        ),
         tally=Tally(),
         tables=tables,
         journals={
@@ -301,6 +309,41 @@ def _a_deadline_was_forgotten(one: Evidence) -> None:
     one.clocks_set.append(replace(one.clocks_set[0], generation=2))
 
 
+def _a_deadline_of_a_stage_was_forgotten(one: Evidence) -> None:
+    """That of the dossier with the same name was said."""
+    one.clocks_set.append(replace(one.clocks_set[0], scope="stage", run=2))
+
+
+def _a_deadline_of_another_stage_was_said(one: Evidence) -> None:
+    near = one.journals["routing"][-1]
+    one.journals["routing"].append(replace(near, version=5, payload={**near.payload, "scope": "stage", "run": 1}))
+    _a_deadline_of_a_stage_was_forgotten(one)
+
+
+def _a_client_found_no_room(one: Evidence) -> None:
+    one.came.dropped = 1
+
+
+def _a_client_waited_for_others(one: Evidence) -> None:
+    one.came.met[NO_CONNECTION] = 1
+
+
+def _a_client_asked_for_nothing(one: Evidence) -> None:
+    one.came.asked -= 1
+
+
+def _a_client_was_ended(one: Evidence) -> None:
+    one.came.errors.append("KeyError at doors.py:1: 'id'")
+
+
+def _nobody_foresaw_a_command(one: Evidence) -> None:
+    one.operations.append(replace(one.operations[-1], number=9, outcome=Outcome.INFO, status=500))
+
+
+def _nobody_foresaw_a_look(one: Evidence) -> None:
+    one.came.met["500"] = 1
+
+
 def _a_record_was_not_carried(one: Evidence) -> None:
     one.topics["routing.dossier"].pop()
 
@@ -432,7 +475,7 @@ def test_a_river_in_which_all_is_well_breaks_nothing(evidence: Evidence) -> None
     broken = {sentence: one.broken for sentence, one in findings if one is not None and one.broken}
 
     # One dossier is no load: nobody sent anything back, and much else was not done either.
-    assert broken.keys() == {"every step of a dossier's life was taken"}, broken
+    assert broken.keys() == {_EVERY_STEP}, broken
 
 
 def test_what_was_parked_behind_one_that_waits_for_its_cause_is_no_gap(evidence: Evidence) -> None:
@@ -476,8 +519,16 @@ def test_what_was_parked_behind_one_that_waits_for_its_cause_is_no_gap(evidence:
             "one mail for each notice; a second one is flagged, bounded by kills × mails in flight",
         ),
         (_nobody_was_told, "one notice for each event and channel that a citizen is told of"),
-        (_a_deadline_came_early, "every deadline that fell due was said, and none early"),
-        (_a_deadline_was_forgotten, "every deadline that fell due was said, and none early"),
+        (_a_deadline_came_early, "every deadline of a dossier that fell due was said, and none early"),
+        (_a_deadline_was_forgotten, "every deadline of a dossier that fell due was said, and none early"),
+        (_a_deadline_of_a_stage_was_forgotten, "every deadline of a stage that fell due was said, and none early"),
+        (_a_deadline_of_another_stage_was_said, "every deadline of a stage that fell due was said, and none early"),
+        (_a_client_found_no_room, "no arrival was dropped"),
+        (_a_client_waited_for_others, "no arrival was dropped"),
+        (_a_client_asked_for_nothing, "every client who came asked for something"),
+        (_a_client_was_ended, "no client was ended by an error"),
+        (_nobody_foresaw_a_command, "nobody was answered 500, which nobody foresaw"),
+        (_nobody_foresaw_a_look, "nobody was answered 500, which nobody foresaw"),
         (_a_record_was_not_carried, "all that was said lies on its topic"),
         (_a_relay_overtook_itself, "on a topic a version first comes after the one before it"),
         (_somebody_else_spoke, "no version was said twice (forks)"),
@@ -516,6 +567,128 @@ def test_whatever_goes_wrong_is_found(evidence: Evidence, goes_wrong: Callable[[
     finding = examine(evidence).findings[says]
     assert finding is not None
     assert finding.broken
+
+
+# --- when time is turned ----------------------------------------------------------------------------------------------
+
+_VIETNAM: Final = timezone(timedelta(hours=7))
+
+
+def _on(month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
+    return datetime(2018, month, day, hour, minute, second, tzinfo=_VIETNAM)
+
+
+@pytest.fixture
+def turned(evidence: Evidence) -> Evidence:
+    """A dossier that is left alone from before Tết on: what came in the river's sleep was said when it woke."""
+    begun = evidence.journals["routing"][0]
+    stage, whole = _on(2, 12, 9), _on(3, 2, 17)
+    started = {"run": 1, "budget_minutes": 600, "stage_due": stage.isoformat()}
+    journal = [_turned(begun, 1, "StageStarted", _on(2, 9, 9), {**started, "due": whole.isoformat()})]
+    for number, (scope, what, recorded, due) in enumerate(
+        [
+            ("stage", "DeadlinePassed", _on(2, 13, 23, 59, 55), stage),
+            ("dossier", "DeadlineNear", _on(3, 1, 16, 30, 1), whole),
+            ("dossier", "DeadlineReached", _on(3, 2, 17, 0, 1), whole),
+            ("dossier", "DeadlinePassed", _on(3, 3, 0, 0, 1), whole),
+        ],
+        2,
+    ):
+        payload = {"scope": scope, "run": 1, "generation": 1, "due": due.isoformat()}
+        journal.append(_turned(begun, number, what, recorded, payload))
+    evidence.journals["routing"][:] = journal
+    evidence.came.clocks_set.clear()
+    evidence.tally.done["turns of time"] = 8
+    evidence.tally.lived += [
+        (_on(2, 9, 9), _on(2, 9, 9, 1)),
+        (_on(2, 13, 23, 59, 54), _on(2, 14, 0, 0, 30)),
+        (_on(3, 1, 16, 29, 55), _on(3, 1, 16, 30, 30)),
+        (_on(3, 2, 16, 59, 55), _on(3, 2, 17, 0, 30)),
+        (_on(3, 2, 23, 59, 55), _on(3, 3, 0, 0, 30)),
+    ]
+    row = {**_row(evidence, "routing", "journey", 0), "due": whole, "generation": 1}
+    evidence.tables["routing"]["journey"] = [row]
+    return evidence
+
+
+def _turned(begun: Said, version: int, what: str, recorded: datetime, payload: dict[str, Any]) -> Said:
+    return replace(begun, version=version, type=what, recorded=recorded, payload={"unit": TOWN, **payload})
+
+
+def _it_was_never_said(type_: str, scope: str) -> Callable[[Evidence], None]:
+    def goes_wrong(one: Evidence) -> None:
+        journal = one.journals["routing"]
+        journal[:] = [said for said in journal if (said.type, said.payload.get("scope")) != (type_, scope)]
+
+    return goes_wrong
+
+
+def _it_was_said(early: timedelta, number: int) -> Callable[[Evidence], None]:
+    def goes_wrong(one: Evidence) -> None:
+        said = one.journals["routing"][number]
+        one.journals["routing"][number] = replace(said, recorded=said.recorded - early)
+
+    return goes_wrong
+
+
+_EACH_RUNG: Final = "each rung of both clocks that came while the river was awake was said"
+_NOT_EARLY: Final = "nothing was said to be near, due or late before it was"
+_A_MOMENT: Final = timedelta(seconds=3)
+
+
+def test_turns_of_time_in_which_all_is_well_break_nothing(turned: Evidence) -> None:
+    findings = examine(turned).findings
+
+    for sentence, exercised in ((_EACH_RUNG, 4), (_NOT_EARLY, 4)):
+        finding = findings[sentence]
+        assert finding is not None
+        assert (finding.broken, finding.exercised) == ([], exercised)
+
+
+def test_a_clock_that_somebody_set_anew_before_the_river_slept_has_nothing_to_say(turned: Evidence) -> None:
+    begun = turned.journals["routing"][0]
+    turned.journals["routing"][1:] = [_turned(begun, 2, "ResultReady", _on(2, 9, 9, 0, 30), {})]
+
+    finding = examine(turned).findings[_EACH_RUNG]
+    assert finding is not None
+    assert not finding.broken
+
+
+@pytest.mark.parametrize(
+    ("goes_wrong", "says"),
+    [
+        (_it_was_never_said("DeadlinePassed", "stage"), _EACH_RUNG),
+        (_it_was_never_said("DeadlineNear", "dossier"), _EACH_RUNG),
+        (_it_was_never_said("DeadlineReached", "dossier"), _EACH_RUNG),
+        (_it_was_never_said("DeadlinePassed", "dossier"), _EACH_RUNG),
+        (_it_was_said(_A_MOMENT, 2), _NOT_EARLY),
+        (_it_was_said(_A_MOMENT, 3), _NOT_EARLY),
+        (_it_was_said(_A_MOMENT, 4), _NOT_EARLY),
+    ],
+)
+def test_whatever_goes_wrong_when_time_is_turned_is_found(
+    turned: Evidence, goes_wrong: Callable[[Evidence], None], says: str
+) -> None:
+    goes_wrong(turned)
+
+    finding = examine(turned).findings[says]
+    assert finding is not None
+    assert finding.broken
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (_on(2, 9, 17), _on(3, 2, 17)),
+        (_on(4, 27, 17), _on(5, 15, 17)),
+        (_on(2, 9, 9), _on(3, 1, 16, 30)),
+        (_on(4, 20, 12), _on(4, 27, 8)),
+        (_on(8, 30, 11, 30), _on(9, 4, 14)),
+        (_on(12, 28, 16), _on(12, 31, 23, 59)),
+    ],
+)
+def test_the_checker_reckons_as_the_calendar_does(start: datetime, end: datetime) -> None:
+    assert working_time(start, end) == vietnam_calendar().working_time(start, end)
 
 
 # --- after a restore ------------------------------------------------------------------------------------------------

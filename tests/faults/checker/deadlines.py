@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 from tests.faults.checker import Evidence, Finding, Invariant
+from tests.faults.checker.evidence import Said
 
-_TYPES: Final = {"near": "DeadlineNear", "reached": "DeadlineReached", "passed": "DeadlinePassed"}
+TYPES: Final = {"near": "DeadlineNear", "reached": "DeadlineReached", "passed": "DeadlinePassed"}
+
+Rung: TypeAlias = tuple[str, str, int, int, str]
+"""(dossier, scope, run of the stage or 0, generation, type)"""
+
+
+def rung_of(said: Said) -> Rung:
+    """Which rung of which clock was said."""
+    payload = said.payload
+    run = payload["run"] if payload["scope"] == "stage" else 0
+    return said.subject, payload["scope"], run, payload["generation"], said.type
 
 
 def _once_for_each_generation(evidence: Evidence, finding: Finding) -> None:
-    said = Counter(
-        (
-            one.subject,
-            one.payload["scope"],
-            one.payload["run"] if one.payload["scope"] == "stage" else 0,
-            one.payload["generation"],
-            one.type,
-        )
-        for one in evidence.journals["routing"]
-        if one.type in _TYPES.values()
-    )
+    said = Counter(rung_of(one) for one in evidence.journals["routing"] if one.type in TYPES.values())
     for what, times in said.items():
         finding.holds(times == 1, f"{what} was said {times} times")
 
 
-def _fired_and_never_early(evidence: Evidence, finding: Finding) -> None:
-    said = {
-        (one.subject, one.payload["generation"], one.type): one.recorded
-        for one in evidence.journals["routing"]
-        if one.type in _TYPES.values() and one.payload["scope"] == "dossier"
-    }
+def _fired_and_never_early(scope: str, evidence: Evidence, finding: Finding) -> None:
+    said = {rung_of(one): one.recorded for one in evidence.journals["routing"] if one.type in TYPES.values()}
     for one in evidence.clocks_set:
-        rung = (one.dossier, one.generation, _TYPES[one.rung])
+        if one.scope != scope:
+            continue
+        rung = (one.dossier, one.scope, one.run, one.generation, TYPES[one.rung])
         recorded = said.get(rung)
         finding.holds(recorded is not None, f"{rung} fell due and was never said")
         if recorded is not None:
@@ -42,5 +42,11 @@ def _fired_and_never_early(evidence: Evidence, finding: Finding) -> None:
 
 INVARIANTS: Final = (
     Invariant("a deadline is said once for each generation of its clock", _once_for_each_generation),
-    Invariant("every deadline that fell due was said, and none early", _fired_and_never_early),
+    Invariant(
+        "every deadline of a dossier that fell due was said, and none early",
+        partial(_fired_and_never_early, "dossier"),
+    ),
+    Invariant(
+        "every deadline of a stage that fell due was said, and none early", partial(_fired_and_never_early, "stage")
+    ),
 )

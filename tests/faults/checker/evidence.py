@@ -20,7 +20,7 @@ from shared.seal import DataKey, Erasure, Keyring, Register
 from shared.topics import CONTACT, TOPIC_OF, Service
 from tests.faults.ground import Ground, Tally
 from tests.faults.history import Operation, read
-from tests.faults.load import ClockSet
+from tests.faults.load import Came, ClockSet
 from tests.flow.rough import everything
 
 HEARS: Final = {
@@ -92,13 +92,12 @@ class Contact:
 class Evidence:
     """What was found. ``tables[service][table]`` are rows; journals come in the order of subject and version.
 
-    ``statuses`` is what each service says of itself; ``contacts`` come in the order in which they lie there.
+    ``statuses`` is what each service says of itself; ``contacts`` come in the order in which they lie there. ``came``
+    is who came, and what became of clients besides what the history has.
     """
 
     operations: list[Operation]
-    arrived: int
-    dropped: int
-    clocks_set: list[ClockSet]
+    came: Came
     tally: Tally
     tables: dict[str, dict[str, list[Row]]]
     journals: dict[str, list[Said]]
@@ -110,6 +109,11 @@ class Evidence:
     contacts: list[Contact]
     register: Mapping[str, Erasure]
     keyrings: dict[str, Keyring]
+
+    @property
+    def clocks_set(self) -> list[ClockSet]:
+        """The clocks that were brought forward."""
+        return self.came.clocks_set
 
     def opens(self, subject: str, wrapped: str) -> bool:
         """Whether a program of ours, with any service's keys and the register of erasures, opens what was wrapped."""
@@ -130,9 +134,7 @@ async def gathered(ground: Ground) -> Evidence:
     register = Register(layout.erasures)
     return Evidence(
         operations=read(ground.history.path),
-        arrived=ground.came.arrived,
-        dropped=ground.came.dropped,
-        clocks_set=ground.came.clocks_set,
+        came=ground.came,
         tally=ground.tally,
         tables=tables,
         journals={service: _journal(service, tables[service]["journal"]) for service in SERVICES},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 MAILS_IN_FLIGHT: Final = 32
@@ -36,6 +36,8 @@ class Tally:
     """(source, subject, version) of last events that were lost while all before them were heard."""
     stepped: timedelta | None = None
     """By how much the clock was wrong for a while: what was recorded then lies so far ahead of what came after."""
+    lived: list[tuple[datetime, datetime]] = field(default_factory=list)
+    """Where time was turned: from when until when the river was awake, and had said by the end all that was due."""
     undone: dict[str, dict[str, Undone]] = field(default_factory=dict)
     """By speaker and id what its journal lost when it was restored from an older copy."""
 

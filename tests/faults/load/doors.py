@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,7 +15,13 @@ from tests.flow.river import ADMINISTRATOR, WARD, WARD_DESK, River
 
 _SHORTEST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 4.0
-_TIMEOUT: Final = 10.0
+_TIMEOUT: Final = httpx.Timeout(10.0, pool=1.0)
+_CONNECTIONS: Final = 512
+"""More than ask at once where a service takes connections for half a minute and answers nothing. Whoever finds none
+free within a second waits for other clients: that is counted."""
+
+NO_CONNECTION: Final = "no connection was free"
+
 _EVERY_ROLE: Final = "desk,officer,specialist,leader"
 _PATHS: Final = {
     "submit": "/intake/dossiers",
@@ -25,14 +32,31 @@ _PATHS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What somebody who only looks is shown; ``status`` is None where nobody answers."""
+
+    status: int | None
+    shown: dict[str, Any] | None = None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether somebody could say, be it that there is no such thing."""
+        return self.status is not None and self.status < 500
+
+
 @dataclass(slots=True)
 class Doors:
-    """Commands to intake and routing, each operation in the history before and after."""
+    """Commands to intake and routing, each operation in the history before and after.
+
+    ``met``: what looks were answered with, by status, and how often no connection was free.
+    """
 
     river: River
     history: History
+    met: Counter[str] = field(default_factory=Counter)
     client: httpx.AsyncClient = field(
-        default_factory=lambda: httpx.AsyncClient(timeout=_TIMEOUT, limits=httpx.Limits(max_connections=256))
+        default_factory=lambda: httpx.AsyncClient(timeout=_TIMEOUT, limits=httpx.Limits(max_connections=_CONNECTIONS))
     )
 
     async def told(self, asked: Asked, unit: str = WARD) -> Operation:
@@ -52,21 +76,33 @@ class Doors:
         await self.history.returned(number, outcome, status, answer)
         return Operation(number, asked, outcome, status, answer, media_type=media_type)
 
-    async def look(self, dossier: str) -> dict[str, Any] | None:
-        """Where routing has a dossier; None when it does not know it yet, or cannot say."""
+    async def look(self, dossier: str) -> Look:
+        """Where routing has a dossier, asked once."""
         return await self._seen(self.river.url("routing", f"/routing/dossiers/{dossier}"), ADMINISTRATOR)
 
-    async def look_up(self, dossier: str) -> dict[str, Any] | None:
-        """What intake tells of a dossier; None when it cannot say, or knows none."""
-        return await self._seen(self.river.url("intake", f"/intake/dossiers/{dossier}"), WARD_DESK)
+    async def shown(self, dossier: str) -> Look:
+        """The same, asked until somebody can say."""
+        return await self._until_told(self.river.url("routing", f"/routing/dossiers/{dossier}"), ADMINISTRATOR)
 
-    async def _seen(self, url: str, who: Mapping[str, str]) -> dict[str, Any] | None:
+    async def looked_up(self, dossier: str) -> Look:
+        """What intake tells of a dossier, asked until somebody can say."""
+        return await self._until_told(self.river.url("intake", f"/intake/dossiers/{dossier}"), WARD_DESK)
+
+    async def _until_told(self, url: str, who: Mapping[str, str]) -> Look:
+        wait = _SHORTEST_WAIT
+        while not (look := await self._seen(url, who)).is_told:
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
+        return look
+
+    async def _seen(self, url: str, who: Mapping[str, str]) -> Look:
         try:
             found = await self.client.get(url, headers=who)
-        except httpx.TransportError:
-            return None
-        told: dict[str, Any] | None = found.json() if found.status_code == 200 else None
-        return told
+        except httpx.TransportError as error:
+            self.met[NO_CONNECTION if isinstance(error, httpx.PoolTimeout) else "no answer"] += 1
+            return Look(None)
+        self.met[str(found.status_code)] += 1
+        return Look(found.status_code, found.json() if found.status_code == 200 else None)
 
     async def _sent(self, asked: Asked, unit: str) -> tuple[Outcome, int | None, dict[str, Any], str]:
         path = _PATHS.get(asked.kind, "/routing/dossiers/{dossier}/commands").format(dossier=asked.dossier)
@@ -77,7 +113,8 @@ class Doors:
                 json=asked.body,
                 headers={**actor, "Idempotency-Key": asked.key},
             )
-        except httpx.TransportError:
+        except httpx.TransportError as error:
+            self.met[NO_CONNECTION] += isinstance(error, httpx.PoolTimeout)
             return Outcome.INFO, None, {}, ""
         media_type = answer.headers.get("content-type", "").partition(";")[0]
         if answer.status_code >= 500:

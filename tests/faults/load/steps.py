@@ -49,11 +49,6 @@ def other_body(asked: Asked) -> Asked:
     return Asked(asked.kind, asked.service, asked.key, asked.dossier, body)
 
 
-def is_over(journey: dict[str, Any]) -> bool:
-    """Whether nothing more is to be done with it at routing."""
-    return journey["state"] in {"done", "withdrawn"}
-
-
 def next_step(chance: Random, journey: dict[str, Any], *, ends: bool) -> Asked:
     """What is done next with a dossier that is shown so. ``ends`` False: it is kept moving for ever."""
     kind, more = _chosen(chance, journey, ends=ends)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 _HOT_SHARE: Final = 0.05
 _REMEMBERED: Final = 400
@@ -19,18 +19,22 @@ _ZIPF: Final = tuple(itertools.accumulate(rank**-_EXPONENT for rank in range(1, 
 class Town:
     """The dossiers that clients act upon, the oldest first in their minds (Zipf), and one that everybody wants.
 
+    ``expected`` came in, and lie on no officer's desk yet. ``shown`` is how a dossier was last seen on a screen.
     ``sleeping`` are left alone: nobody sets their clocks anew, so that every deadline of theirs is said once.
     ``ended`` came to their end; some of their citizens ask for the erasure of their data.
     """
 
     open: list[str] = field(default_factory=list)
+    expected: set[str] = field(default_factory=set)
+    shown: dict[str, dict[str, Any]] = field(default_factory=dict)
     sleeping: set[str] = field(default_factory=set)
     ended: list[str] = field(default_factory=list)
     known_as_ended: set[str] = field(default_factory=set)
     hot: str | None = None
 
-    def add(self, dossier: str) -> None:
-        """One more dossier came in; the first of all becomes the one that everybody wants."""
+    def begun(self, dossier: str) -> None:
+        """One more dossier lies on a desk; the first of all becomes the one that everybody wants."""
+        self.expected.discard(dossier)
         if self.hot is None:
             self.hot = dossier
         else:
@@ -42,8 +46,15 @@ class Town:
             self.open.remove(dossier)
             self.open.insert(0, dossier)
 
+    def put_off(self, dossier: str) -> None:
+        """Its citizen was sent away: it comes to mind after all others."""
+        if dossier in self.open:
+            self.open.remove(dossier)
+            self.open.append(dossier)
+
     def closed(self, dossier: str) -> None:
         """Nothing more can be done with it."""
+        self.shown.pop(dossier, None)
         if dossier in self.open:
             self.open.remove(dossier)
 

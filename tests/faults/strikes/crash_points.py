@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 from typing import Final
 
 from deploy.launcher.layout import SERVICES
@@ -23,20 +24,23 @@ async def each_point(ground: Ground, times: int) -> None:
             plan[services[turn % len(services)]].append(point)
     async with asyncio.TaskGroup() as striking:
         for services in _SIDE_BY_SIDE:
-            striking.create_task(_one_after_the_other(ground, services, plan))
+            chance = Random(ground.chance.getrandbits(64))
+            striking.create_task(_one_after_the_other(ground, services, plan, chance))
 
 
-async def _one_after_the_other(ground: Ground, services: tuple[str, ...], plan: dict[str, list[str]]) -> None:
+async def _one_after_the_other(
+    ground: Ground, services: tuple[str, ...], plan: dict[str, list[str]], chance: Random
+) -> None:
     for service in services:
         if plan[service]:
-            await _crash(ground, service, plan[service])
+            await _crash(ground, service, plan[service], chance)
 
 
-async def _crash(ground: Ground, service: str, points: list[str]) -> None:
+async def _crash(ground: Ground, service: str, points: list[str], chance: Random) -> None:
     await ground.river.running[service].stop()
     ground.ended(service)
     for point in points:
-        ground.set_off(service, CRASH_AT=f"{point}:{ground.chance.randint(1, _LATEST_PASS)}")
+        ground.set_off(service, CRASH_AT=f"{point}:{chance.randint(1, _LATEST_PASS)}")
         assert await ground.dies(service), f"{service} ended by itself on its way to {point}"
         ground.tally.done[f"crashed at {point}"] += 1
     await ground.started(service, f"{service} ready after SIGKILL")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 from typing import Final
 
 from deploy.launcher.layout import SERVICES
@@ -14,16 +15,17 @@ _BEYOND_THE_SESSION: Final = 12.0
 
 
 async def kill(ground: Ground, times: int) -> None:
-    """SIGKILL of services by chance, several at a time: so many in all."""
+    """SIGKILL of services by chance, several at a time: so many in all. Each service by a chance of its own."""
     left = [ground.chance.choice(SERVICES) for _ in range(times)]
     async with asyncio.TaskGroup() as striking:
         for service in SERVICES:
-            striking.create_task(_kill_one(ground, service, left.count(service)))
+            chance = Random(ground.chance.getrandbits(64))
+            striking.create_task(_kill_one(ground, service, left.count(service), chance))
 
 
-async def _kill_one(ground: Ground, service: str, times: int) -> None:
+async def _kill_one(ground: Ground, service: str, times: int, chance: Random) -> None:
     for _ in range(times):
-        await asyncio.sleep(ground.chance.random())  # some at once, some when it has begun to work again
+        await asyncio.sleep(chance.random())  # some at once, some when it has begun to work again
         await ground.killed(service)
         ground.tally.done["random SIGKILL"] += 1
 
