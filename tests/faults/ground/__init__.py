@@ -10,9 +10,10 @@ from tests.faults.ground.prepared import ground
 from tests.faults.ground.standing import Ground
 from tests.faults.ground.tally import MAILS_IN_FLIGHT, Tally, Undone, described
 from tests.faults.ground.versions import HEARERS
-from tests.faults.ground.waits import while_it_moves
+from tests.faults.ground.waits import FORGERS, while_it_moves
 
 __all__ = [
+    "FORGERS",
     "HEARERS",
     "MAILS_IN_FLIGHT",
     "Ground",
