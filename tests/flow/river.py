@@ -22,6 +22,7 @@ from deploy.sample.calendars import vietnam_calendar
 from shared.calendar import to_data
 from shared.seal import make_keys
 from shared.topics import CONTROL, TOPICS
+from tests.flow.alone import alone, end_leftovers, refuse_strangers
 from tests.flow.spans import Spans, collected
 from tests.processes import until
 
@@ -206,8 +207,20 @@ def _procedures() -> list[dict[str, Any]]:
 
 @asynccontextmanager
 async def flowing(layout: Layout, *, anew: bool = True) -> AsyncIterator[River]:
-    """A river in its own folder; everything is ended, and what it has on disk stays until the next one begins anew."""
-    await stop_servers(layout)
+    """A river in its own folder; everything is ended, and what it has on disk stays until the next one begins anew.
+
+    LaunchError where another process has a river there, or a stranger one of its ports.
+    """
+    with alone(layout, "river"):
+        await stop_servers(layout)
+        await end_leftovers(layout)
+        refuse_strangers(layout)
+        async with _flowing(layout, anew=anew) as river:
+            yield river
+
+
+@asynccontextmanager
+async def _flowing(layout: Layout, *, anew: bool) -> AsyncIterator[River]:
     if anew:
         for folder in ("postgres", "kafka", "mail", "keys", "erasures"):
             shutil.rmtree(layout.var / folder, ignore_errors=True)

@@ -18,6 +18,7 @@ from tests.faults.ground.tally import MAILS_IN_FLIGHT
 from tests.faults.history import History
 from tests.faults.needs import Needs, disks_of, put_under_a_clock, with_a_receiver
 from tests.flow.river import River, flowing
+from tests.flow.alone import alone
 
 KEPT: Final = REPOSITORY / "var" / "faults" / "history"
 """Where histories lie; that of a run that failed is kept under its seed."""
@@ -78,9 +79,19 @@ async def ground(
     """A fresh river, seeded with calendar, units and procedures, witnesses in its stores, and an empty history.
 
     ``needs``: what the strikes that it is for need besides. ``goes_on``: on the data that an earlier campaign left,
-    instead, and to be judged together with it (NothingLeftError); ``leaves``: the same for a later one.
+    instead, and to be judged together with it (NothingLeftError); ``leaves``: the same for a later one. LaunchError
+    where another harness stands here already: it holds the ground with its logs, its disks and its data.
     """
     left = taken_up(layout) if goes_on else None
+    with alone(layout, "ground"):
+        async with _held(layout, seed, name, needs, goes_on=goes_on, leaves=leaves) as ours:
+            yield ours
+
+
+@asynccontextmanager
+async def _held(
+    layout: Layout, seed: int, name: str, needs: Needs, *, goes_on: bool, leaves: bool
+) -> AsyncIterator[Ground]:
     history = History(KEPT / f"{name}-{seed}.jsonl") if left is None else History(left.history, left.last)
     history.open(anew=left is None)
     forget(layout)
