@@ -334,6 +334,14 @@ def _parked(version: int, reason: str, waits_for: str | None = None, subject: st
     return {"subject": subject, "source": "routing", "version": version, "reason": reason, "waits_for": waits_for}
 
 
+def _a_process_ended_by_itself(one: Evidence) -> None:
+    one.tally.ended_by_itself.append("intake ended by itself (exit code 1) before SIGTERM: KeyError")
+
+
+def _a_process_did_not_end_when_it_was_told_to(one: Evidence) -> None:
+    one.tally.had_to_be_killed.append("intake did not end within 15 s of SIGTERM")
+
+
 def _a_letter_lies_dead(one: Evidence) -> None:
     row = {"topic": "t", "partition": 0, "offset": 0, "subject": "s", "reason": "error"}
     one.tables["routing"]["dead_letter"].append(row)
@@ -502,6 +510,8 @@ def test_what_was_parked_of_a_subject_that_forgers_made_up_is_no_gap(evidence: E
             _something_was_parked_behind_nothing_that_waits,
             "nothing was ever parked for a gap within one source",
         ),
+        (_a_process_ended_by_itself, "no process ended by itself"),
+        (_a_process_did_not_end_when_it_was_told_to, "whoever was told to end ended"),
         (_a_letter_lies_dead, "nothing is unsent, parked or dead when all is quiet"),
         (_a_trace_is_torn, "what was said because of something is in its trace"),
         (_an_effect_has_no_cause, "what was said because of something was said after it"),

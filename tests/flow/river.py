@@ -41,6 +41,17 @@ def command_id() -> dict[str, str]:
     return {"Idempotency-Key": str(uuid.uuid4())}
 
 
+class Watch:
+    """Is told of the processes that a river starts, and may put others in their places; this one leaves all alone."""
+
+    def replaced(self, running: Running) -> None:
+        """Another one is about to be started in its place."""
+
+    def started(self, running: Running) -> Running:
+        """One was started; what is taken for it from now on."""
+        return running
+
+
 @dataclass(slots=True)
 class River:
     """Everything running; services can be killed and started again by name."""
@@ -51,6 +62,7 @@ class River:
     client: httpx.AsyncClient
     spans: Spans
     running: dict[str, Running] = field(default_factory=dict)
+    watch: Watch = field(default_factory=Watch)
 
     def url(self, service: str, path: str) -> str:
         """Address of a path at a service itself, not through the front door."""
@@ -58,8 +70,14 @@ class River:
 
     async def start(self, name: str) -> None:
         """Start a process (again) and wait until it is ready."""
-        self.running[name] = process.start(self.programs[name], self.layout)
-        await process.wait_ready(self.programs[name], self.running[name])
+        await process.wait_ready(self.programs[name], self.launch(self.programs[name]))
+
+    def launch(self, program: Program) -> Running:
+        """Start a process (again), ready or not."""
+        if program.name in self.running:
+            self.watch.replaced(self.running[program.name])
+        self.running[program.name] = running = self.watch.started(process.start(program, self.layout))
+        return running
 
     async def kill(self, name: str) -> None:
         """SIGKILL."""

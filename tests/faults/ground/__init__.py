@@ -1,8 +1,8 @@
 """The ground on which faults strike: a river under load, and the tally of what was done to it.
 
-`standing` is the ground and what can be done to its processes, `prepared` makes a fresh one, `waits` waits for it,
-`versions` reads how far its services are, `tally` remembers what was done, and `left` is what one campaign leaves to
-the next.
+`standing` is the ground and what can be done to its processes, `prepared` makes a fresh one, `ends` looks after how
+processes end, `waits` waits for it, `versions` reads how far its services are, `tally` remembers what was done, and
+`left` is what one campaign leaves to the next.
 """
 
 from tests.faults.ground.left import NothingLeftError
