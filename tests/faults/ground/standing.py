@@ -75,8 +75,11 @@ class Ground:
         return self.ends.tally
 
     @asynccontextmanager
-    async def loaded(self, rate: float) -> AsyncIterator[Load]:
-        """Clients come while the block runs. When it is left, each of them has been told, and the river is quiet."""
+    async def loaded(self, rate: float, *, until_all_is_taken: bool = True) -> AsyncIterator[Load]:
+        """Clients come while the block runs. When it is left, each of them has been told, and the river is quiet.
+
+        ``until_all_is_taken``: they come on until somebody has taken each step of a dossier's life.
+        """
         load = Load(self.river, self.history, Random(self.chance.getrandbits(64)), rate, self.town)
         load.hurries = self.hurries
         self.loads.append(load)
@@ -84,7 +87,8 @@ class Ground:
         running = asyncio.create_task(load.run(stop))
         try:
             yield load
-            await while_it_moves(lambda: not load.not_taken, lambda: len(load.not_taken), "every step is taken")
+            if until_all_is_taken:
+                await while_it_moves(lambda: not load.not_taken, lambda: len(load.not_taken), "every step is taken")
             stop.set()
             await while_it_moves(running.done, lambda: load.under_way, "everybody is told")
             await running
@@ -171,6 +175,10 @@ class Ground:
     def set_off(self, service: str, **given: str) -> None:
         """Start a service with something wrong with it, and do not wait: it may die before it is ready."""
         self.river.launch(self.bent(service, **given))
+
+    def mutate(self, service: str, mutant: str) -> None:
+        """From its next start on a service lacks a guard (`tests.faults.process.mutants`)."""
+        self.river.programs[service] = self.bent(service, MUTANT=mutant)
 
     def bent(self, service: str, **given: str) -> process.Program:
         """A service's program, with something put into it from outside."""
