@@ -6,10 +6,12 @@ name of its layout in its environment.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -25,6 +27,8 @@ from tests.processes import until
 
 _OURS: Final = ("door", *SERVICES, "mail", "smtp")
 """Ports of those that no state file knows of; whoever starts Kafka and PostgreSQL looks at theirs."""
+
+_LETS_GO_WITHIN: Final = 10.0
 
 
 @contextmanager
@@ -62,9 +66,21 @@ async def end_leftovers(layout: Layout) -> list[str]:
     return sorted(name for name, _, _ in left)
 
 
-def refuse_strangers(layout: Layout) -> None:
-    """LaunchError that says who it is, where a port of the river is taken by a process that is none of ours."""
-    refuse_busy(layout, _OURS)
+async def refuse_strangers(layout: Layout, *, patience: float = _LETS_GO_WITHIN) -> None:
+    """LaunchError that says who it is, where a port of the river is taken by a process that is none of ours.
+
+    ``patience``: seconds; of a process that was ended just now a thread may still be there, and with it its port.
+    """
+    longest = time.monotonic() + patience
+    while True:
+        try:
+            refuse_busy(layout, _OURS)
+        except LaunchError:
+            if time.monotonic() > longest:
+                raise
+            await asyncio.sleep(0.1)
+        else:
+            return
 
 
 def _marked(layout: Layout) -> Iterator[tuple[str, psutil.Process, str]]:

@@ -232,7 +232,7 @@ async def flowing(layout: Layout, *, anew: bool = True) -> AsyncIterator[River]:
     with alone(layout, "river"):
         await stop_servers(layout)
         await end_leftovers(layout)
-        refuse_strangers(layout)
+        await refuse_strangers(layout)
         async with _flowing(layout, anew=anew) as river:
             yield river
 

@@ -54,8 +54,8 @@ async def test_what_an_earlier_harness_left_is_ended_and_nothing_else_is(tmp_pat
         assert await end_leftovers(ours) == []
 
 
-def test_a_stranger_at_a_port_is_named(tmp_path: Path) -> None:
+async def test_a_stranger_at_a_port_is_named(tmp_path: Path) -> None:
     with socket.create_server((HOST, free_port())) as server:
         layout = Layout(tmp_path / "var", server.getsockname()[1])
         with pytest.raises(LaunchError, match=rf"meant for door, is in use by .*\(pid {os.getpid()}\)"):
-            refuse_strangers(layout)
+            await refuse_strangers(layout, patience=0)
