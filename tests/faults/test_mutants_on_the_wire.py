@@ -110,7 +110,7 @@ _ANTI_ENTROPY: Final[dict[str, tuple[type, str]]] = {
     "nobody asks": (Asker, "look"),
 }
 _MANY_ROTATIONS: Final = 20
-"""In which whatever can heal has healed: it takes a river with its guards about three."""
+"""In which whatever can heal has healed: with all guards in their places no more of them are waited for."""
 
 
 @pytest.mark.parametrize("mutant", ["", *_ANTI_ENTROPY])
