@@ -36,10 +36,10 @@ fmt: bootstrap-dev
 bench: bootstrap-dev
 	$(RUN)python -m tests.bench $(ARGS)
 
-faults: bootstrap-dev  ## what is done to the river before a change goes in; at most 15 minutes
+faults: bootstrap-dev  ## what is done to two rivers before a change goes in; at most 15 minutes
 	$(RUN)python -m tests.faults $(ARGS)
 
-# Every part by itself and at most 45 minutes; those that have a record for this commit are passed over.
+# Every part by itself and at most 45 minutes; those that held at this commit, by their record, are passed over.
 FAULTS := points kills-1 kills-2 kills-3 kills-4 servers outage mail disorder losses \
   restored-intake restored-routing restored-notification \
   forgery-1 forgery-2 forgery-3 forgery-4 network storms clocks disk brokers everything-1 everything-2

@@ -32,13 +32,23 @@ def described() -> str:
     return (
         f"{model}, {psutil.cpu_count()} cores, {memory} GiB, {platform.system()} {platform.release()}, "
         f"Python {platform.python_version()}; commit {commit()}"
-        f"{' with changes' if _git('status', '--porcelain', '--', '.', ':!docs/evidence') else ''}; load before it {psutil.getloadavg()[0]:.1f}"
+        f"{' with changes' if has_changes() else ''}; load before it {psutil.getloadavg()[0]:.1f}"
     )
 
 
 def commit() -> str:
     """The commit in short."""
     return _git("rev-parse", "--short", "HEAD") or "unknown"
+
+
+def is_known() -> bool:
+    """Whether this is a checkout at all."""
+    return commit() != "unknown"
+
+
+def has_changes() -> bool:
+    """Whether the tree differs from its commit, records aside."""
+    return bool(_git("status", "--porcelain", "--", ".", ":!docs/evidence"))
 
 
 def _git(*arguments: str) -> str:

@@ -23,7 +23,7 @@ from shared.topics import CONTACT
 from tests.faults.checker import RESTORED, Evidence, examine
 from tests.faults.checker.evidence import HEARS, Contact, Delivered, Said
 from tests.faults.checker.turns import working_time
-from tests.faults.ground import MAILS_IN_FLIGHT, Tally, Undone
+from tests.faults.ground import FORGERS, MAILS_IN_FLIGHT, Tally, Undone
 from tests.faults.history import Asked, Operation, Outcome
 from tests.faults.load import CANARIES, NO_CONNECTION, Came, ClockSet
 from tests.telling import COMMUNE, TOWN, Story, record_of
@@ -368,8 +368,21 @@ def _something_was_parked_behind_nothing_that_waits(one: Evidence) -> None:
     one.tables["intake"]["ever_parked"] += [_parked(3, "gap: one before it waits"), _parked(4, "unit:x", "unit:x")]
 
 
-def _parked(version: int, reason: str, waits_for: str | None = None) -> dict[str, Any]:
-    return {"subject": "s", "source": "routing", "version": version, "reason": reason, "waits_for": waits_for}
+def _a_gap_was_parked_beside_what_was_forged(one: Evidence) -> None:
+    one.tally.done["forged"] = 1
+    _a_gap_was_parked(one)
+
+
+def _parked(version: int, reason: str, waits_for: str | None = None, subject: str = "s") -> dict[str, Any]:
+    return {"subject": subject, "source": "routing", "version": version, "reason": reason, "waits_for": waits_for}
+
+
+def _a_process_ended_by_itself(one: Evidence) -> None:
+    one.tally.ended_by_itself.append("intake ended by itself (exit code 1) before SIGTERM: KeyError")
+
+
+def _a_process_did_not_end_when_it_was_told_to(one: Evidence) -> None:
+    one.tally.had_to_be_killed.append("intake did not end within 15 s of SIGTERM")
 
 
 def _a_letter_lies_dead(one: Evidence) -> None:
@@ -491,6 +504,16 @@ def test_what_was_parked_behind_one_that_waits_for_its_cause_is_no_gap(evidence:
     assert found.broken == []
 
 
+def test_what_was_parked_of_a_subject_that_forgers_made_up_is_no_gap(evidence: Evidence) -> None:
+    evidence.tally.done["forged"] = 1
+    forged = _parked(3, "gap: version 1 is missing", subject=f"{FORGERS}0a")
+    evidence.tables["intake"]["ever_parked"].append(forged)
+
+    found = examine(evidence).findings["nothing was ever parked for a gap within one source"]
+    assert found is not None
+    assert found.broken == []
+
+
 @pytest.mark.parametrize(
     ("goes_wrong", "says"),
     [
@@ -533,10 +556,13 @@ def test_what_was_parked_behind_one_that_waits_for_its_cause_is_no_gap(evidence:
         (_a_relay_overtook_itself, "on a topic a version first comes after the one before it"),
         (_somebody_else_spoke, "no version was said twice (forks)"),
         (_a_gap_was_parked, "nothing was ever parked for a gap within one source"),
+        (_a_gap_was_parked_beside_what_was_forged, "nothing was ever parked for a gap within one source"),
         (
             _something_was_parked_behind_nothing_that_waits,
             "nothing was ever parked for a gap within one source",
         ),
+        (_a_process_ended_by_itself, "no process ended by itself"),
+        (_a_process_did_not_end_when_it_was_told_to, "whoever was told to end ended"),
         (_a_letter_lies_dead, "nothing is unsent, parked or dead when all is quiet"),
         (_a_trace_is_torn, "what was said because of something is in its trace"),
         (_an_effect_has_no_cause, "what was said because of something was said after it"),

@@ -22,6 +22,7 @@ from deploy.sample.calendars import vietnam_calendar
 from shared.calendar import to_data
 from shared.seal import make_keys
 from shared.topics import CONTROL, TOPICS
+from tests.flow.alone import alone, end_leftovers, refuse_strangers
 from tests.flow.spans import Spans, collected
 from tests.processes import until
 
@@ -40,6 +41,17 @@ def command_id() -> dict[str, str]:
     return {"Idempotency-Key": str(uuid.uuid4())}
 
 
+class Watch:
+    """Is told of the processes that a river starts, and may put others in their places; this one leaves all alone."""
+
+    def replaced(self, running: Running) -> None:
+        """Another one is about to be started in its place."""
+
+    def started(self, running: Running) -> Running:
+        """One was started; what is taken for it from now on."""
+        return running
+
+
 @dataclass(slots=True)
 class River:
     """Everything running; services can be killed and started again by name."""
@@ -50,6 +62,7 @@ class River:
     client: httpx.AsyncClient
     spans: Spans
     running: dict[str, Running] = field(default_factory=dict)
+    watch: Watch = field(default_factory=Watch)
 
     def url(self, service: str, path: str) -> str:
         """Address of a path at a service itself, not through the front door."""
@@ -57,8 +70,14 @@ class River:
 
     async def start(self, name: str) -> None:
         """Start a process (again) and wait until it is ready."""
-        self.running[name] = process.start(self.programs[name], self.layout)
-        await process.wait_ready(self.programs[name], self.running[name])
+        await process.wait_ready(self.programs[name], self.launch(self.programs[name]))
+
+    def launch(self, program: Program) -> Running:
+        """Start a process (again), ready or not."""
+        if program.name in self.running:
+            self.watch.replaced(self.running[program.name])
+        self.running[program.name] = running = self.watch.started(process.start(program, self.layout))
+        return running
 
     async def kill(self, name: str) -> None:
         """SIGKILL."""
@@ -206,8 +225,20 @@ def _procedures() -> list[dict[str, Any]]:
 
 @asynccontextmanager
 async def flowing(layout: Layout, *, anew: bool = True) -> AsyncIterator[River]:
-    """A river in its own folder; everything is ended, and what it has on disk stays until the next one begins anew."""
-    await stop_servers(layout)
+    """A river in its own folder; everything is ended, and what it has on disk stays until the next one begins anew.
+
+    LaunchError where another process has a river there, or a stranger one of its ports.
+    """
+    with alone(layout, "river"):
+        await stop_servers(layout)
+        await end_leftovers(layout)
+        await refuse_strangers(layout)
+        async with _flowing(layout, anew=anew) as river:
+            yield river
+
+
+@asynccontextmanager
+async def _flowing(layout: Layout, *, anew: bool) -> AsyncIterator[River]:
     if anew:
         for folder in ("postgres", "kafka", "mail", "keys", "erasures"):
             shutil.rmtree(layout.var / folder, ignore_errors=True)

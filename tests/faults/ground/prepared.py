@@ -12,11 +12,13 @@ from random import Random
 from typing import Final
 
 from deploy.launcher.layout import REPOSITORY, SERVICES, Layout
+from tests.faults.ground.ends import Ends
 from tests.faults.ground.left import Left, forget, leave, taken_up
 from tests.faults.ground.standing import Ground
-from tests.faults.ground.tally import MAILS_IN_FLIGHT
+from tests.faults.ground.tally import MAILS_IN_FLIGHT, Tally
 from tests.faults.history import History
 from tests.faults.needs import Needs, disks_of, put_under_a_clock, with_a_receiver
+from tests.flow.alone import alone
 from tests.flow.river import River, flowing
 
 KEPT: Final = REPOSITORY / "var" / "faults" / "history"
@@ -78,8 +80,18 @@ async def ground(
     """A fresh river, seeded with calendar, units and procedures, witnesses in its stores, and an empty history.
 
     ``needs``: what the strikes that it is for need besides. ``goes_on``: on the data that an earlier campaign left,
-    instead, and to be judged together with it (NothingLeftError); ``leaves``: the same for a later one.
+    instead, and to be judged together with it (NothingLeftError); ``leaves``: the same for a later one. LaunchError
+    where another harness stands here already: it holds the ground with its logs, its disks and its data.
     """
+    with alone(layout, "ground"):
+        async with _held(layout, seed, name, needs, goes_on=goes_on, leaves=leaves) as ours:
+            yield ours
+
+
+@asynccontextmanager
+async def _held(
+    layout: Layout, seed: int, name: str, needs: Needs, *, goes_on: bool, leaves: bool
+) -> AsyncIterator[Ground]:
     left = taken_up(layout) if goes_on else None
     history = History(KEPT / f"{name}-{seed}.jsonl") if left is None else History(left.history, left.last)
     history.open(anew=left is None)
@@ -112,6 +124,8 @@ async def _prepared(
     layout: Layout, seed: int, history: History, needs: Needs, left: Left | None
 ) -> AsyncIterator[Ground]:
     async with flowing(layout, anew=left is None) as river:
+        ends = Ends(Tally() if left is None else left.tally)
+        ends.watch(river)
         for name, server in river.servers.programs.items():
             river.servers.programs[name] = replace(server, patience=_SERVER_READY_WITHIN)
         for service in SERVICES:
@@ -126,10 +140,10 @@ async def _prepared(
         async with with_a_receiver(river, needs):
             if left is None:
                 await river.seed()
-                yield Ground(river, history, Random(seed), seed, clock=clock)
+                yield Ground(river, history, Random(seed), seed, ends, clock=clock)
             else:
                 chance = Random(seed + left.last)  # under the same seed clients would give the same ids once more
-                yield Ground(river, history, chance, seed, left.tally, left.town, before=left.came, clock=clock)
+                yield Ground(river, history, chance, seed, ends, left.town, before=left.came, clock=clock)
 
 
 async def _witnessed(river: River) -> None:

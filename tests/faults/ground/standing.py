@@ -16,6 +16,7 @@ from deploy.launcher.programs import is_healthy
 from shared.seal import Erasure, Register
 from tests.faults.clock import Clock
 from tests.faults.disks import Disk
+from tests.faults.ground.ends import Ends
 from tests.faults.ground.tally import Tally
 from tests.faults.ground.versions import Versions
 from tests.faults.ground.waits import FORGERS, Waits, while_it_moves
@@ -38,7 +39,7 @@ class Ground:
     history: History
     chance: Random
     seed: int
-    tally: Tally = field(default_factory=Tally)
+    ends: Ends
     town: Town = field(default_factory=Town)
     loads: list[Load] = field(default_factory=list)
     before: Came = field(default_factory=Came)
@@ -68,9 +69,17 @@ class Ground:
         self.versions = Versions(self.river)
         self.waits = Waits(self.river, self.tally, self.versions)
 
+    @property
+    def tally(self) -> Tally:
+        """What was done, and how long it took to be over it."""
+        return self.ends.tally
+
     @asynccontextmanager
-    async def loaded(self, rate: float) -> AsyncIterator[Load]:
-        """Clients come while the block runs. When it is left, each of them has been told, and the river is quiet."""
+    async def loaded(self, rate: float, *, until_all_is_taken: bool = True) -> AsyncIterator[Load]:
+        """Clients come while the block runs. When it is left, each of them has been told, and the river is quiet.
+
+        ``until_all_is_taken``: they come on until somebody has taken each step of a dossier's life.
+        """
         load = Load(self.river, self.history, Random(self.chance.getrandbits(64)), rate, self.town)
         load.hurries = self.hurries
         self.loads.append(load)
@@ -78,7 +87,8 @@ class Ground:
         running = asyncio.create_task(load.run(stop))
         try:
             yield load
-            await while_it_moves(lambda: not load.not_taken, lambda: len(load.not_taken), "every step is taken")
+            if until_all_is_taken:
+                await while_it_moves(lambda: not load.not_taken, lambda: len(load.not_taken), "every step is taken")
             stop.set()
             await while_it_moves(running.done, lambda: load.under_way, "everybody is told")
             await running
@@ -88,6 +98,7 @@ class Ground:
             await asyncio.gather(running, return_exceptions=True)
             await load.close()
         await self.waits.quiet()
+        self.ends.look_at_all(self.river, "all was over")
 
     @property
     def came(self) -> Came:
@@ -108,8 +119,7 @@ class Ground:
         """Start a service that was ended, and wait until it is ready: it waits for servers that are not there yet."""
         began = time.monotonic()
         program = replace(self.river.programs[service], patience=_READY_WITHIN)
-        self.river.running[service] = process.start(program, self.river.layout)
-        await process.wait_ready(program, self.river.running[service])
+        await process.wait_ready(program, self.river.launch(program))
         self.tally.took(what, time.monotonic() - began)
 
     async def restarted(self, service: str, **given: str) -> None:
@@ -137,6 +147,7 @@ class Ground:
 
     def left(self, name: str) -> None:
         """One that `joined` named is over for good."""
+        self.ends.look(self.river.running[name], "it was left")
         del self.river.programs[name], self.river.running[name]
 
     async def ways_to_kafka(self) -> dict[str, Way]:
@@ -163,7 +174,11 @@ class Ground:
 
     def set_off(self, service: str, **given: str) -> None:
         """Start a service with something wrong with it, and do not wait: it may die before it is ready."""
-        self.river.running[service] = process.start(self.bent(service, **given), self.river.layout)
+        self.river.launch(self.bent(service, **given))
+
+    def mutate(self, service: str, mutant: str) -> None:
+        """From its next start on a service lacks a guard (`tests.faults.process.mutants`)."""
+        self.river.programs[service] = self.bent(service, MUTANT=mutant)
 
     def bent(self, service: str, **given: str) -> process.Program:
         """A service's program, with something put into it from outside."""
@@ -174,6 +189,7 @@ class Ground:
     async def dies(self, service: str, *, seconds: float = 300) -> bool:
         """Wait until a process ends by itself; whether it was at its crash point that it did."""
         running: process.Running = self.river.running[service]
+        self.ends.know(running)
         await until(lambda: not running.is_alive(), f"{service} comes to its crash point", seconds=seconds)
         await running.kill()
         # Its first thread may be gone before the others are, and how it ended is told when all are.

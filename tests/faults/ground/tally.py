@@ -41,6 +41,14 @@ class Tally:
     undone: dict[str, dict[str, Undone]] = field(default_factory=dict)
     """By speaker and id what its journal lost when it was restored from an older copy."""
 
+    looked_at: int = 0
+    """How often it was looked whether a process that was to run did run."""
+    ended_by_itself: list[str] = field(default_factory=list)
+    """Processes that were gone when somebody struck at them, or when all was over, and their last words."""
+    told_to_end: int = 0
+    had_to_be_killed: list[str] = field(default_factory=list)
+    """Processes that did not end when they were told to."""
+
     def took(self, what: str, seconds: float) -> None:
         """One more time to recovery."""
         self.recovered.setdefault(what, []).append(seconds)

@@ -1,7 +1,8 @@
-"""``python -m tests.faults.process SERVICE``: the service itself, after CRASH_AT or MISCHIEF was put into it.
+"""``python -m tests.faults.process SERVICE``: the service itself, after CRASH_AT, MISCHIEF or a MUTANT was put into it.
 
 CRASH_AT=POINT:N kills the process (SIGKILL) when it comes to a point for the n-th time; MISCHIEF=NAME:N bends what it
-does for as long as it lives (``tests.faults.process.points`` and ``.mischief`` name what there is).
+does for as long as it lives, and MUTANT=NAME takes a guard away (``tests.faults.process.points``, ``.mischief`` and
+``.mutants`` name what there is).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import uvloop
 
 from tests.faults.process.mischief import MISCHIEF
+from tests.faults.process.mutants import MUTANTS
 from tests.faults.process.points import POINTS
 
 
@@ -22,6 +24,9 @@ def main() -> None:
         what, _, number = os.environ.pop(name, "").partition(":")
         if what:
             table[what](int(number))
+    mutant = os.environ.pop("MUTANT", "")
+    if mutant:
+        MUTANTS[mutant]()
     service = importlib.import_module(f"services.{sys.argv[1]}.main")
     uvloop.run(service.main())
 

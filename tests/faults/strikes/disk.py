@@ -96,8 +96,10 @@ async def _answers_while_full(ground: Ground, disk: Disk, *, leave: int = 0, lon
 async def _goes_on(ground: Ground, kind: str) -> None:
     """There is room again: what had ended is started again, as a supervisor does; then wait until all is carried."""
     began = time.monotonic()
-    for name in [each for each in ground.river.servers.programs if each.startswith(kind)]:
-        await _up_again(ground, name)
+    servers = [each for each in ground.river.servers.programs if each.startswith(kind)]
+    with ground.ends.may_end(*servers):
+        for name in servers:
+            await _up_again(ground, name)
     for service, running in list(ground.river.running.items()):
         if not running.is_alive():
             ground.ended(service)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from deploy.launcher import process
-from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import SERVICES
 from tests.faults.ground import Ground, while_it_moves
 from tests.faults.strikes import Strike
@@ -79,11 +76,9 @@ async def zombie(ground: Ground, times: int) -> None:
 async def _comes(ground: Ground, name: str) -> None:
     """Start it; as often as not, wait until it is ready."""
     if ground.chance.random() < _NOT_WAITED_FOR:
-        river = ground.river
-        river.running[name] = process.start(river.programs[name], river.layout)
-        return
-    with contextlib.suppress(LaunchError):  # it may end by itself, and is started again by whoever comes by next
-        await ground.river.start(name)
+        ground.river.launch(ground.river.programs[name])
+    else:
+        await ground.started(name, f"{name.partition('-')[0]} ready in a storm")
 
 
 async def _ends(ground: Ground, service: str, name: str) -> None:
