@@ -289,6 +289,17 @@ def _more_mails_were_repeated_than_were_in_flight(one: Evidence) -> None:
     one.mails.extend(a_mail(flagged=True) for _ in range(MAILS_IN_FLIGHT + 1))
 
 
+def _each_repeat_made_room_for_itself(one: Evidence) -> None:
+    """Whoever sends again what he had sent writes an attempt down of which nobody knows what became."""
+    _more_mails_were_repeated_than_were_in_flight(one)
+    attempts = one.tables["notification"]["attempt"]
+    attempts += [_unknown("lease_ran_out") for _ in range(MAILS_IN_FLIGHT + 1)]
+
+
+def _unknown(reason: str) -> dict[str, Any]:
+    return {"notice": "n", "outcome": "unknown", "reason": reason, "started": datetime(2019, 5, 6, tzinfo=UTC)}
+
+
 def _nobody_was_told(one: Evidence) -> None:
     one.tables["notification"]["notice"].clear()
 
@@ -411,7 +422,8 @@ def _a_letter_was_begun_after_the_erasure(one: Evidence) -> None:
     asked = Asked("erase", "intake", "k9", subject, {"reason": "asked_by_citizen", "seen": 1})
     one.operations.append(Operation(9, asked, Outcome.OK, 200, {}, returned=100.0))
     started = datetime.fromtimestamp(101, UTC)
-    one.tables["notification"]["attempt"].append({"notice": "n", "outcome": "accepted", "started": started})
+    attempt = {"notice": "n", "outcome": "accepted", "reason": None, "started": started}
+    one.tables["notification"]["attempt"].append(attempt)
 
 
 def _a_log_tells_who_it_was(one: Evidence) -> None:
@@ -475,6 +487,10 @@ def test_what_was_parked_behind_one_that_waits_for_its_cause_is_no_gap(evidence:
             _more_mails_were_repeated_than_were_in_flight,
             "one mail for each notice; a second one is flagged, bounded by kills × mails in flight",
         ),
+        (
+            _each_repeat_made_room_for_itself,
+            "one mail for each notice; a second one is flagged, bounded by kills × mails in flight",
+        ),
         (_nobody_was_told, "one notice for each event and channel that a citizen is told of"),
         (_a_deadline_came_early, "every deadline that fell due was said, and none early"),
         (_a_deadline_was_forgotten, "every deadline that fell due was said, and none early"),
@@ -516,6 +532,17 @@ def test_whatever_goes_wrong_is_found(evidence: Evidence, goes_wrong: Callable[[
     finding = examine(evidence).findings[says]
     assert finding is not None
     assert finding.broken
+
+
+def test_mails_that_a_provider_has_not_answered_are_sent_again(evidence: Evidence) -> None:
+    evidence.tables["notification"]["attempt"] += [_unknown("timed_out"), _unknown("lease_ran_out")]
+    evidence.mails.append(a_mail(flagged=True))
+
+    sentence = "one mail for each notice; a second one is flagged, bounded by kills × mails in flight"
+    finding = examine(evidence).findings[sentence]
+    assert finding is not None
+    assert not finding.broken
+    assert finding.told[0].startswith("1 mails were repeated, 1 could be")
 
 
 # --- after a restore ------------------------------------------------------------------------------------------------
