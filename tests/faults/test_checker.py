@@ -27,6 +27,9 @@ from tests.telling import COMMUNE, TOWN, Story, record_of
 
 _GONE: Final = "0193a000-0000-7000-8000-000000000001"
 _HERE: Final = "0193a000-0000-7000-8000-000000000002"
+_EARLY: Final = datetime(2019, 5, 6, tzinfo=UTC).timestamp()
+"""Before anything was said."""
+
 _SOURCES: Final = ("intake", "routing", "notification")
 _TRACE: Final = f"00-{'a' * 32}-{'b' * 16}-01"
 
@@ -55,7 +58,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 
 @pytest.fixture
 def evidence(keys: Keys) -> Evidence:
-    """One dossier: handed in, begun, handed over, told of once, near its deadline; and a command that was refused.
+    """One dossier: handed in, begun, handed over, told of once, near its deadline; and two commands that were refused.
 
     Of another one all that is left is that it was erased.
     """
@@ -70,19 +73,22 @@ def evidence(keys: Keys) -> Evidence:
     submitted = Asked("submit", "intake", "k1", None, {"unit": COMMUNE})
     handed = Asked("hand_over", "routing", "k2", story.subject, {"seen": begun.version, "action": {}})
     refused = Asked("resume", "routing", "k3", story.subject, {"seen": begun.version, "action": {}})
-    accepted = Operation(2, handed, Outcome.OK, 200, {"version": 3})
+    given_up = Asked("withdraw", "intake", "k5", story.subject, {})
+    accepted = Operation(2, handed, Outcome.OK, 200, {"version": 3}, sent_line=3, told_line=4)
     tables = _tables(story.subject, said)
     tables["intake"]["ever_sealed"] = [
         {"dossier": one, "wrapped_key": wrapped} for one, wrapped in keys.wrapped.items()
     ]
     return Evidence(
         operations=[
-            Operation(1, submitted, Outcome.OK, 201, {"id": story.subject}),
+            Operation(1, submitted, Outcome.OK, 201, {"id": story.subject}, sent_line=1, told_line=2),
             accepted,
-            replace(accepted, number=3),
-            Operation(4, refused, Outcome.FAIL, 409, {}),
+            replace(accepted, number=3, sent_line=5, told_line=6),
+            Operation(4, refused, Outcome.FAIL, 409, {}, sent_line=7, told_line=8),
+            Operation(5, given_up, Outcome.INFO, None, {}, sent_line=9, told_line=10),
+            Operation(6, given_up, Outcome.FAIL, 409, {}, invoked=_EARLY, sent_line=11, told_line=12),
         ],
-        arrived=4,
+        arrived=6,
         dropped=0,
         clocks_set=[ClockSet(story.subject, "near", 1, near.recorded - timedelta(seconds=1))],
         tally=Tally(),
@@ -164,7 +170,7 @@ def _tables(dossier: str, said: list[Heard]) -> Tables:
                     **counts,
                 }
             ],
-            "command": [{"id": "k1"}],
+            "command": [{"id": "k1", "recorded": said[0].recorded}],
             "counter": [{"last": 1}],
             "citizen": [{"dossier": dossier}],
             "erasure": [{"dossier": _GONE}],
@@ -175,7 +181,7 @@ def _tables(dossier: str, said: list[Heard]) -> Tables:
         },
         "routing": {
             "journey": [{"dossier": dossier, **place, "state": "moving", "entries": 3}],
-            "command": [{"id": "k2"}],
+            "command": [{"id": "k2", "recorded": said[0].recorded}],
             "ledger": [
                 {"dossier": dossier, "number": number, "kind": kind}
                 for number, kind in enumerate(("started", "ended", "started"), 1)
@@ -240,6 +246,35 @@ def _what_was_refused_was_done(one: Evidence) -> None:
 
 def _the_answer_changed(one: Evidence) -> None:
     one.operations[2] = replace(one.operations[2], answer={"version": 4})
+
+
+def _what_was_accepted_was_refused_later(one: Evidence) -> None:
+    one.operations[2] = replace(one.operations[2], outcome=Outcome.FAIL, status=409, answer={})
+
+
+def _what_nobody_was_told_was_refused_and_stands(one: Evidence) -> None:
+    """Routing has lost its stored answers: who comes again after a crash finds the version that he saw himself pass."""
+    one.operations[1] = replace(one.operations[1], outcome=Outcome.INFO, status=None, answer={})
+    one.operations[2] = replace(one.operations[2], outcome=Outcome.FAIL, status=409, answer={})
+
+
+def _intake_refused_what_it_had_taken(one: Evidence) -> None:
+    """The last refusal of the withdrawal was asked for after what it denies had been recorded."""
+    refusal = one.operations[-1]
+    one.operations[-1] = replace(refusal, invoked=_withdrawn(one) + 1)
+
+
+def _withdrawn(one: Evidence) -> float:
+    """A withdrawal is in intake's journal; when it was recorded."""
+    received = one.journals["intake"][0]
+    one.journals["intake"].append(replace(received, version=2, type="WithdrawalRequested", actor="client-k5"))
+    return received.recorded.timestamp()
+
+
+def _a_refused_one_left_its_answer(one: Evidence) -> None:
+    _intake_refused_what_it_had_taken(one)
+    recorded = one.journals["intake"][-1].recorded
+    one.tables["intake"]["command"].append({"id": "k5", "recorded": recorded})
 
 
 def _two_had_the_same_version(one: Evidence) -> None:
@@ -466,6 +501,11 @@ def test_what_was_parked_behind_one_that_waits_for_its_cause_is_no_gap(evidence:
         (_a_store_lost_it, "what was accepted is once in every store that hears it"),
         (_a_command_had_two_effects, "an accepted command has its effect once, a refused one none"),
         (_what_was_refused_was_done, "an accepted command has its effect once, a refused one none"),
+        (_what_nobody_was_told_was_refused_and_stands, "an accepted command has its effect once, a refused one none"),
+        (_what_nobody_was_told_was_refused_and_stands, "a refused command left no stored answer, an accepted one did"),
+        (_intake_refused_what_it_had_taken, "an accepted command has its effect once, a refused one none"),
+        (_a_refused_one_left_its_answer, "a refused command left no stored answer, an accepted one did"),
+        (_what_was_accepted_was_refused_later, "the same command under the same id got the same answer"),
         (_the_answer_changed, "the same command under the same id got the same answer"),
         (_two_had_the_same_version, "of two officers who saw the same version one succeeded"),
         (_a_number_is_missing, "printed numbers are 1..n at each desk on each day"),
@@ -534,6 +574,15 @@ def test_whatever_goes_wrong_is_found(evidence: Evidence, goes_wrong: Callable[[
     assert finding.broken
 
 
+def test_a_try_that_its_client_gave_up_may_be_taken_after_it_was_refused(evidence: Evidence) -> None:
+    """At intake's door it may fit by then, and what was refused before that was not done yet."""
+    _withdrawn(evidence)
+
+    finding = examine(evidence).findings["an accepted command has its effect once, a refused one none"]
+    assert finding is not None
+    assert not finding.broken
+
+
 def test_mails_that_a_provider_has_not_answered_are_sent_again(evidence: Evidence) -> None:
     evidence.tables["notification"]["attempt"] += [_unknown("timed_out"), _unknown("lease_ran_out")]
     evidence.mails.append(a_mail(flagged=True))
@@ -543,6 +592,14 @@ def test_mails_that_a_provider_has_not_answered_are_sent_again(evidence: Evidenc
     assert finding is not None
     assert not finding.broken
     assert finding.told[0].startswith("1 mails were repeated, 1 could be")
+
+
+def test_one_officer_alone_is_no_contender(evidence: Evidence) -> None:
+    del evidence.operations[3:]
+
+    verdict = examine(evidence)
+
+    assert "not exercised: of two officers who saw the same version one succeeded" in verdict.faults
 
 
 # --- after a restore ------------------------------------------------------------------------------------------------
