@@ -14,12 +14,12 @@ from typing import Any, Final, TypeAlias
 import pytest
 from msgspec.structs import replace as changed
 
-from shared.envelope import Heard
+from shared.envelope import Heard, Record
 from shared.events import DeadlineNear, NoticeSent, Scope
 from shared.seal import Erasure, Keyring, Register, make_keys, new_data_key
-from shared.topics import CONTACT
+from shared.topics import CONTACT, CONTROL
 from tests.faults.checker import RESTORED, Evidence, examine
-from tests.faults.checker.evidence import HEARS, Contact, Delivered, Said
+from tests.faults.checker.evidence import EXPORTED, HEARS, Contact, Delivered, Said
 from tests.faults.ground import MAILS_IN_FLIGHT, Tally, Undone
 from tests.faults.history import Asked, Operation, Outcome
 from tests.faults.load import CANARIES, ClockSet
@@ -38,10 +38,11 @@ Tables: TypeAlias = dict[str, dict[str, list[Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What opens contacts, and the contacts of two dossiers, one of which is erased."""
+    """What opens contacts, with the register and without, and the contacts of two dossiers, one of which is erased."""
 
     register: Register
     keyrings: dict[str, Keyring]
+    bare: dict[str, Keyring]
     wrapped: dict[str, str]
 
 
@@ -51,9 +52,11 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     make_keys(folder / "keys")
     register = Register(folder / "register.jsonl")
     register.keep([Erasure(_GONE, str(uuid.uuid4()), 2, 2, datetime.now(UTC), "asked_by_citizen")])
-    rings = {each: Keyring.load(folder / "keys", each, register) for each in ("intake", "notification")}
-    wrapped = {each: rings["intake"].wrap(new_data_key(each), ["intake", "notification"]) for each in (_GONE, _HERE)}
-    return Keys(register, rings, wrapped)
+    readers = ("intake", "notification")
+    rings = {each: Keyring.load(folder / "keys", each, register) for each in readers}
+    bare = {each: Keyring.load(folder / "keys", each) for each in readers}
+    wrapped = {each: rings["intake"].wrap(new_data_key(each), readers) for each in (_GONE, _HERE)}
+    return Keys(register, rings, bare, wrapped)
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def evidence(keys: Keys) -> Evidence:
 
     Of another one all that is left is that it was erased.
     """
-    story = Story()
+    story = Story(_HERE)
     received = story.received()
     begun = story.starts(because=received)
     story.hands_over("town_desk", run=2)
@@ -75,10 +78,14 @@ def evidence(keys: Keys) -> Evidence:
     refused = Asked("resume", "routing", "k3", story.subject, {"seen": begun.version, "action": {}})
     given_up = Asked("withdraw", "intake", "k5", story.subject, {})
     accepted = Operation(2, handed, Outcome.OK, 200, {"version": 3}, sent_line=3, told_line=4)
-    tables = _tables(story.subject, said)
+    tables = _tables(story.subject, said, keys.wrapped[_HERE])
     tables["intake"]["ever_sealed"] = [
         {"dossier": one, "wrapped_key": wrapped} for one, wrapped in keys.wrapped.items()
     ]
+    delivered = {
+        f"{source}.dossier": [record_of(one, offset) for offset, one in enumerate(_said_by(said, source))]
+        for source in _SOURCES
+    }
     return Evidence(
         operations=[
             Operation(1, submitted, Outcome.OK, 201, {"id": story.subject}, sent_line=1, told_line=2),
@@ -94,18 +101,21 @@ def evidence(keys: Keys) -> Evidence:
         tally=Tally(),
         tables=tables,
         journals={
-            **{source: [_said(one) for one in said if one.source.value == source] for source in _SOURCES},
+            **{source: [_said(one) for one in _said_by(said, source)] for source in _SOURCES},
             "reporting": [],
         },
+        records={
+            **delivered,
+            CONTACT.name: [Record(CONTACT.name, 0, 0, _HERE.encode(), (), keys.wrapped[_HERE].encode())],
+            CONTROL.name: [Record(CONTROL.name, 0, 0, None, (("ce_type", b"Said"),), b"{}")],
+        },
         topics={
-            f"{source}.dossier": [
-                _delivered(one, offset) for offset, one in enumerate(one for one in said if one.source.value == source)
-            ]
+            f"{source}.dossier": [_delivered(one, offset) for offset, one in enumerate(_said_by(said, source))]
             for source in _SOURCES
         },
         mails=[a_mail()],
-        logs={"intake.log": b'{"event": "service_started"}'},
-        exported=[],
+        logs={f"{each}.log": b'{"event": "service_started"}' for each in (*HEARS, "postgres", "kafka")},
+        exported={path: [b"exported"] for path in EXPORTED.values()},
         statuses={service: a_status() for service in HEARS},
         contacts=[
             Contact(_GONE, 1, keys.wrapped[_GONE]),
@@ -114,7 +124,12 @@ def evidence(keys: Keys) -> Evidence:
         ],
         register=dict(keys.register.erasures()),
         keyrings=dict(keys.keyrings),
+        keys=dict(keys.bare),
     )
+
+
+def _said_by(said: list[Heard], source: str) -> list[Heard]:
+    return [one for one in said if one.source.value == source]
 
 
 def a_status(**figures: int) -> dict[str, Any]:
@@ -149,10 +164,10 @@ def _said(one: Heard) -> Said:
 
 def _delivered(one: Heard, offset: int) -> Delivered:
     record = record_of(one, offset)
-    return Delivered(record.topic, record.partition, offset, record.body or b"", b"", one)
+    return Delivered(record.topic, record.partition, offset, record.body or b"", one)
 
 
-def _tables(dossier: str, said: list[Heard]) -> Tables:
+def _tables(dossier: str, said: list[Heard], wrapped: str) -> Tables:
     place = {"unit": TOWN, "stage": "town_desk", "run": 2}
     counts = {"notices_sent": 1, "notices_failed": 0, "supplements": 0}
     now = {"dossier": dossier, **place, **counts, "status": 4, "standing": "near", "dossier_late": False}
@@ -172,11 +187,16 @@ def _tables(dossier: str, said: list[Heard]) -> Tables:
             ],
             "command": [{"id": "k1", "recorded": said[0].recorded}],
             "counter": [{"last": 1}],
-            "citizen": [{"dossier": dossier}],
+            "citizen": [{"dossier": dossier, "wrapped_key": wrapped}],
             "erasure": [{"dossier": _GONE}],
             "snapshot": [
                 {"topic": CONTACT.name, "aggregateid": _GONE, "version": 2, "payload": None},
-                {"topic": CONTACT.name, "aggregateid": dossier, "version": 1, "payload": "{}"},
+                {
+                    "topic": CONTACT.name,
+                    "aggregateid": dossier,
+                    "version": 1,
+                    "payload": json.dumps({"wrapped_key": wrapped}),
+                },
             ],
         },
         "routing": {
@@ -204,7 +224,7 @@ def _tables(dossier: str, said: list[Heard]) -> Tables:
             "attempt": [],
             "contact": [
                 {"dossier": _GONE, "version": 2, "erased": True, "wrapped_key": None, "sealed": None},
-                {"dossier": dossier, "version": 1, "erased": False, "wrapped_key": "w", "sealed": "s"},
+                {"dossier": dossier, "version": 1, "erased": False, "wrapped_key": wrapped, "sealed": "s"},
             ],
         },
         "reporting": {
@@ -218,7 +238,7 @@ def _tables(dossier: str, said: list[Heard]) -> Tables:
     }
     for service, own in tables.items():
         mine = [one for one in said if one.source.value == service]
-        own |= {table: [] for table in ("journal", "parked", "ever_parked", "dead_letter", "outbox")}
+        own |= {table: [] for table in ("journal", "parked", "ever_parked", "dead_letter", "ever_dead", "outbox")}
         own["ever_pointed"] = [{"topic": None, "subject": dossier, "version": one.version} for one in mine]
         own["stream"] = [{"subject": dossier, "version": len(mine)}] if mine else []
         own["heard"] = [
@@ -363,16 +383,17 @@ def _somebody_else_spoke(one: Evidence) -> None:
 
 
 def _a_gap_was_parked(one: Evidence) -> None:
-    row = {"subject": "s", "source": "routing", "reason": "gap: version 2 is missing", "waits_for": None}
-    one.tables["intake"]["ever_parked"].append(row)
+    one.tables["intake"]["ever_parked"].append(_parked(3, "gap: version 2 is missing"))
 
 
 def _something_was_parked_behind_nothing_that_waits(one: Evidence) -> None:
     one.tables["intake"]["ever_parked"] += [_parked(3, "gap: one before it waits"), _parked(4, "unit:x", "unit:x")]
 
 
-def _parked(version: int, reason: str, waits_for: str | None = None) -> dict[str, Any]:
-    return {"subject": "s", "source": "routing", "version": version, "reason": reason, "waits_for": waits_for}
+def _parked(version: int, reason: str, waits_for: str | None = None, *, subject: str = "s") -> dict[str, Any]:
+    where = {"topic": "routing.dossier", "partition": 0, "offset": 1000 + version, "body": b"{}"}
+    what = {"subject": subject, "source": "routing", "version": version}
+    return {**where, **what, "reason": reason, "waits_for": waits_for}
 
 
 def _a_letter_lies_dead(one: Evidence) -> None:
@@ -429,18 +450,25 @@ def _a_contact_is_older(one: Evidence) -> None:
 
 
 def _the_register_forgot(one: Evidence) -> None:
-    assert one.keyrings
-    for service, ring in one.keyrings.items():
-        one.keyrings[service] = Keyring(ring.service, ring._private, ring._public)
+    one.keyrings.update(one.keys)
 
 
-def _the_register_forgot_and_the_topic_is_lost(one: Evidence) -> None:
-    _the_register_forgot(one)
-    one.contacts.clear()
+def _a_key_was_left_at_the_desk(one: Evidence) -> None:
+    one.tables["intake"]["citizen"].append(_row(one, "intake", "ever_sealed", 0))
+
+
+def _a_key_was_left_where_nobody_looks(one: Evidence) -> None:
+    """In a copy that no erasure knows of, as part of something else."""
+    wrapped = _row(one, "intake", "ever_sealed", 0)["wrapped_key"]
+    one.tables["notification"]["letter"] = [{"id": "l", "contact": json.dumps({"key": wrapped}).encode()}]
+
+
+def _the_keys_are_no_keys(one: Evidence) -> None:
+    one.keys.clear()
 
 
 def _the_citizen_is_back(one: Evidence) -> None:
-    one.tables["intake"]["citizen"].append({"dossier": _GONE})
+    one.tables["intake"]["citizen"].append({"dossier": _GONE, "wrapped_key": None})
 
 
 def _no_tombstone_lies_there(one: Evidence) -> None:
@@ -463,6 +491,27 @@ def _a_letter_was_begun_after_the_erasure(one: Evidence) -> None:
 
 def _a_log_tells_who_it_was(one: Evidence) -> None:
     one.logs["postgres.log"] = json.dumps({"detail": base64.b64encode(CANARIES[0].encode()).decode()}).encode()
+
+
+def _a_contact_travels_unsealed(one: Evidence) -> None:
+    one.records[CONTACT.name].append(Record(CONTACT.name, 0, 1, None, (("to", CANARIES[-1].encode()),), b""))
+
+
+def _a_key_on_the_topic_of_tallies_tells_a_name(one: Evidence) -> None:
+    one.records[CONTROL.name].append(Record(CONTROL.name, 0, 1, CANARIES[0].encode(), (), None))
+
+
+def _what_was_parked_for_a_while_tells_a_name(one: Evidence) -> None:
+    row = {**_parked(1, "its cause intake 1 is missing", "cause:intake", subject=_HERE), "body": CANARIES[0].encode()}
+    one.tables["reporting"]["ever_parked"].append(row)
+
+
+def _a_span_tells_a_number(one: Evidence) -> None:
+    one.exported["/v1/traces"].append(CANARIES[1].encode())
+
+
+def _kafka_has_no_log(one: Evidence) -> None:
+    del one.logs["kafka.log"]
 
 
 def _a_mail_went_elsewhere(one: Evidence) -> None:
@@ -553,16 +602,30 @@ def test_what_was_parked_behind_one_that_waits_for_its_cause_is_no_gap(evidence:
         (_a_bucket_with_something_forged_stays_unhealed, "every hearer has compared, and lacks nothing"),
         (_a_hearer_is_ahead, "no hearer has heard what was never said"),
         (_a_contact_is_older, "notification has the contact that intake sealed last, or knows that it was erased"),
-        (_the_register_forgot, "what was sealed for an erased subject opens for no program of ours"),
+        (_the_register_forgot, "what a backup still has of an erased subject's keys opens for no program of ours"),
+        (_the_register_forgot, "what of them still lies on the topic of contacts opens for no program of ours"),
         (
-            _the_register_forgot_and_the_topic_is_lost,
-            "what was sealed for an erased subject opens for no program of ours",
+            _a_key_was_left_at_the_desk,
+            "of an erased subject no key is left in a store that opens anything, register or not",
         ),
+        (
+            _a_key_was_left_where_nobody_looks,
+            "of an erased subject no key is left in a store that opens anything, register or not",
+        ),
+        (_the_keys_are_no_keys, "of an erased subject no key is left in a store that opens anything, register or not"),
         (_the_citizen_is_back, "no store has anything of an erased citizen"),
         (_no_tombstone_lies_there, "of an erased contact the highest version is a tombstone"),
         (_intake_forgot_an_erasure, "every erasure that was accepted is in the register and in the store"),
         (_a_letter_was_begun_after_the_erasure, "no mail is begun once an erasure was answered"),
-        (_a_log_tells_who_it_was, "nothing personal is in a topic, log, span, metric or dead letter"),
+        (_a_log_tells_who_it_was, "nothing personal is in a log"),
+        (_kafka_has_no_log, "nothing personal is in a log"),
+        (_a_contact_travels_unsealed, f"nothing personal lies on {CONTACT.name}"),
+        (_a_key_on_the_topic_of_tallies_tells_a_name, f"nothing personal lies on {CONTROL.name}"),
+        (
+            _what_was_parked_for_a_while_tells_a_name,
+            "nothing personal was ever in a parked record or a dead letter",
+        ),
+        (_a_span_tells_a_number, "nothing personal is in a span that was exported"),
         (_a_mail_went_elsewhere, "every mail goes to a citizen of the load"),
     ],
 )
@@ -600,6 +663,46 @@ def test_one_officer_alone_is_no_contender(evidence: Evidence) -> None:
     verdict = examine(evidence)
 
     assert "not exercised: of two officers who saw the same version one succeeded" in verdict.faults
+
+
+def _no_contact_lies_there(one: Evidence) -> None:
+    one.records[CONTACT.name].clear()
+
+
+def _no_metric_was_exported(one: Evidence) -> None:
+    one.exported["/v1/metrics"].clear()
+
+
+def _nobody_has_a_log(one: Evidence) -> None:
+    one.logs.clear()
+
+
+@pytest.mark.parametrize(
+    ("is_empty", "sentence"),
+    [
+        (_no_contact_lies_there, f"nothing personal lies on {CONTACT.name}"),
+        (_no_metric_was_exported, "nothing personal is in a metric that was exported"),
+        (_nobody_has_a_log, "nothing personal is in a log"),
+    ],
+)
+def test_where_there_is_nothing_nothing_was_looked_into(
+    evidence: Evidence, is_empty: Callable[[Evidence], None], sentence: str
+) -> None:
+    is_empty(evidence)
+
+    assert f"not exercised: {sentence}" in examine(evidence).faults
+
+
+def test_a_witness_who_has_forgotten_with_his_store_leaves_what_lies_on_the_topic(evidence: Evidence) -> None:
+    sentence = "what a backup still has of an erased subject's keys opens for no program of ours"
+    evidence.tables["intake"]["ever_sealed"].clear()
+
+    assert f"not exercised: {sentence}" not in examine(evidence).faults
+
+    _the_register_forgot(evidence)
+    finding = examine(evidence).findings[sentence]
+    assert finding is not None
+    assert finding.broken
 
 
 # --- after a restore ------------------------------------------------------------------------------------------------
