@@ -245,6 +245,8 @@ def _tables(dossier: str, said: list[Heard], wrapped: str) -> Tables:
             {"subject": dossier, "source": source, "version": last[source].version, "event_id": last[source].id}
             for source in HEARS[service]
         ]
+    waited = _parked(1, "its cause intake 1 is missing", "cause:intake", subject=dossier)
+    tables["reporting"]["ever_parked"].append(waited)
     return tables
 
 
@@ -394,6 +396,11 @@ def _parked(version: int, reason: str, waits_for: str | None = None, *, subject:
     where = {"topic": "routing.dossier", "partition": 0, "offset": 1000 + version, "body": b"{}"}
     what = {"subject": subject, "source": "routing", "version": version}
     return {**where, **what, "reason": reason, "waits_for": waits_for}
+
+
+def _a_cause_came_and_woke_nobody(one: Evidence) -> None:
+    one.tally.done["bus.control lost"] = 1
+    one.tables["reporting"]["ever_parked"].append(_parked(1, "its cause intake 7 is missing", "cause:intake"))
 
 
 def _a_letter_lies_dead(one: Evidence) -> None:
@@ -592,6 +599,7 @@ def test_what_was_parked_behind_one_that_waits_for_its_cause_is_no_gap(evidence:
             "nothing was ever parked for a gap within one source",
         ),
         (_a_letter_lies_dead, "nothing is unsent, parked or dead when all is quiet"),
+        (_a_cause_came_and_woke_nobody, "what waited for its cause, said by another, was heard when that was"),
         (_a_trace_is_torn, "what was said because of something is in its trace"),
         (_an_effect_has_no_cause, "what was said because of something was said after it"),
         (_an_effect_came_first, "what was said because of something was said after it"),
@@ -665,6 +673,12 @@ def test_one_officer_alone_is_no_contender(evidence: Evidence) -> None:
     assert "not exercised: of two officers who saw the same version one succeeded" in verdict.faults
 
 
+def _nothing_was_parked_for_a_cause(one: Evidence) -> None:
+    one.tally.done["bus.control lost"] = 1
+    for tables in one.tables.values():
+        tables["ever_parked"].clear()
+
+
 def _no_contact_lies_there(one: Evidence) -> None:
     one.records[CONTACT.name].clear()
 
@@ -680,6 +694,7 @@ def _nobody_has_a_log(one: Evidence) -> None:
 @pytest.mark.parametrize(
     ("is_empty", "sentence"),
     [
+        (_nothing_was_parked_for_a_cause, "what waited for its cause, said by another, was heard when that was"),
         (_no_contact_lies_there, f"nothing personal lies on {CONTACT.name}"),
         (_no_metric_was_exported, "nothing personal is in a metric that was exported"),
         (_nobody_has_a_log, "nothing personal is in a log"),
