@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,9 @@ class Asked:
 class Operation:
     """A command with what came of it; one command may be several operations, under one key.
 
-    ``returned``: when its client was told, in seconds since 1970; None where nobody was.
+    ``invoked`` and ``returned``: when it was sent and when its client was told, in seconds since 1970; ``sent_line``
+    and ``told_line``: the lines of the history that say so. What was sent below the line in which another operation
+    was told began when that one was over for its client. None where nobody was told.
     """
 
     number: int
@@ -64,6 +66,9 @@ class Operation:
     answer: dict[str, Any]
     returned: float | None = None
     media_type: str = ""
+    invoked: float = 0.0
+    sent_line: int = 0
+    told_line: int | None = None
 
 
 @dataclass(slots=True)
@@ -121,16 +126,23 @@ def read(path: Path) -> list[Operation]:
 
     A last line that was torn by a crash is an answer that was never acted upon, and is left out.
     """
-    asked: dict[int, Asked] = {}
-    ended: dict[int, tuple[Outcome, int | None, dict[str, Any], float | None]] = {}
-    for text in path.read_text(encoding="utf-8").splitlines():
+    found: dict[int, Operation] = {}
+    for place, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             line = json.loads(text)
         except ValueError:
             continue
+        number = line["n"]
         if line["phase"] == "invoke":
-            asked[line["n"]] = Asked(line["kind"], line["service"], line["key"], line["dossier"], line["body"])
-        else:
-            ended[line["n"]] = (Outcome(line["phase"]), line["status"], line["answer"], line["at"])
-    unknown: tuple[Outcome, int | None, dict[str, Any], float | None] = (Outcome.INFO, None, {}, None)
-    return [Operation(number, one, *ended.get(number, unknown)) for number, one in asked.items()]
+            asked = Asked(line["kind"], line["service"], line["key"], line["dossier"], line["body"])
+            found[number] = Operation(number, asked, Outcome.INFO, None, {}, invoked=line["at"], sent_line=place)
+        elif number in found:
+            found[number] = replace(
+                found[number],
+                outcome=Outcome(line["phase"]),
+                status=line["status"],
+                answer=line["answer"],
+                returned=line["at"],
+                told_line=place,
+            )
+    return list(found.values())

@@ -16,12 +16,12 @@ import pytest
 from msgspec.structs import replace as changed
 
 from deploy.sample.calendars import vietnam_calendar
-from shared.envelope import Heard
+from shared.envelope import Heard, Record
 from shared.events import DeadlineNear, NoticeSent, Scope
 from shared.seal import Erasure, Keyring, Register, make_keys, new_data_key
-from shared.topics import CONTACT
+from shared.topics import CONTACT, CONTROL
 from tests.faults.checker import RESTORED, Evidence, examine
-from tests.faults.checker.evidence import HEARS, Contact, Delivered, Said
+from tests.faults.checker.evidence import EXPORTED, HEARS, Contact, Delivered, Said
 from tests.faults.checker.turns import working_time
 from tests.faults.ground import FORGERS, MAILS_IN_FLIGHT, Tally, Undone
 from tests.faults.history import Asked, Operation, Outcome
@@ -30,6 +30,9 @@ from tests.telling import COMMUNE, TOWN, Story, record_of
 
 _GONE: Final = "0193a000-0000-7000-8000-000000000001"
 _HERE: Final = "0193a000-0000-7000-8000-000000000002"
+_EARLY: Final = datetime(2019, 5, 6, tzinfo=UTC).timestamp()
+"""Before anything was said."""
+
 _SOURCES: Final = ("intake", "routing", "notification")
 _TRACE: Final = f"00-{'a' * 32}-{'b' * 16}-01"
 
@@ -40,10 +43,11 @@ Tables: TypeAlias = dict[str, dict[str, list[Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What opens contacts, and the contacts of two dossiers, one of which is erased."""
+    """What opens contacts, with the register and without, and the contacts of two dossiers, one of which is erased."""
 
     register: Register
     keyrings: dict[str, Keyring]
+    bare: dict[str, Keyring]
     wrapped: dict[str, str]
 
 
@@ -53,18 +57,20 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     make_keys(folder / "keys")
     register = Register(folder / "register.jsonl")
     register.keep([Erasure(_GONE, str(uuid.uuid4()), 2, 2, datetime.now(UTC), "asked_by_citizen")])
-    rings = {each: Keyring.load(folder / "keys", each, register) for each in ("intake", "notification")}
-    wrapped = {each: rings["intake"].wrap(new_data_key(each), ["intake", "notification"]) for each in (_GONE, _HERE)}
-    return Keys(register, rings, wrapped)
+    readers = ("intake", "notification")
+    rings = {each: Keyring.load(folder / "keys", each, register) for each in readers}
+    bare = {each: Keyring.load(folder / "keys", each) for each in readers}
+    wrapped = {each: rings["intake"].wrap(new_data_key(each), readers) for each in (_GONE, _HERE)}
+    return Keys(register, rings, bare, wrapped)
 
 
 @pytest.fixture
 def evidence(keys: Keys) -> Evidence:
-    """One dossier: handed in, begun, handed over, told of once, near its deadline; and a command that was refused.
+    """One dossier: handed in, begun, handed over, told of once, near its deadline; and two commands that were refused.
 
     Of another one all that is left is that it was erased.
     """
-    story = Story()
+    story = Story(_HERE)
     received = story.received()
     begun = story.starts(because=received)
     story.hands_over("town_desk", run=2)
@@ -75,39 +81,49 @@ def evidence(keys: Keys) -> Evidence:
     submitted = Asked("submit", "intake", "k1", None, {"unit": COMMUNE})
     handed = Asked("hand_over", "routing", "k2", story.subject, {"seen": begun.version, "action": {}})
     refused = Asked("resume", "routing", "k3", story.subject, {"seen": begun.version, "action": {}})
-    accepted = Operation(2, handed, Outcome.OK, 200, {"version": 3})
-    tables = _tables(story.subject, said)
+    given_up = Asked("withdraw", "intake", "k5", story.subject, {})
+    accepted = Operation(2, handed, Outcome.OK, 200, {"version": 3}, sent_line=3, told_line=4)
+    tables = _tables(story.subject, said, keys.wrapped[_HERE])
     tables["intake"]["ever_sealed"] = [
         {"dossier": one, "wrapped_key": wrapped} for one, wrapped in keys.wrapped.items()
     ]
+    delivered = {
+        f"{source}.dossier": [record_of(one, offset) for offset, one in enumerate(_said_by(said, source))]
+        for source in _SOURCES
+    }
     return Evidence(
         operations=[
-            Operation(1, submitted, Outcome.OK, 201, {"id": story.subject}),
+            Operation(1, submitted, Outcome.OK, 201, {"id": story.subject}, sent_line=1, told_line=2),
             accepted,
-            replace(accepted, number=3),
-            Operation(4, refused, Outcome.FAIL, 409, {}),
+            replace(accepted, number=3, sent_line=5, told_line=6),
+            Operation(4, refused, Outcome.FAIL, 409, {}, sent_line=7, told_line=8),
+            Operation(5, given_up, Outcome.INFO, None, {}, sent_line=9, told_line=10),
+            Operation(6, given_up, Outcome.FAIL, 409, {}, invoked=_EARLY, sent_line=11, told_line=12),
         ],
         came=Came(
-            arrived=4,
-            asked=4,
+            arrived=6,
+            asked=6,
             met=Counter({"200": 3, "503": 1}),
             clocks_set=[ClockSet(story.subject, "dossier", 0, "near", 1, near.recorded - timedelta(seconds=1))],
         ),
         tally=Tally(),
         tables=tables,
         journals={
-            **{source: [_said(one) for one in said if one.source.value == source] for source in _SOURCES},
+            **{source: [_said(one) for one in _said_by(said, source)] for source in _SOURCES},
             "reporting": [],
         },
+        records={
+            **delivered,
+            CONTACT.name: [Record(CONTACT.name, 0, 0, _HERE.encode(), (), keys.wrapped[_HERE].encode())],
+            CONTROL.name: [Record(CONTROL.name, 0, 0, None, (("ce_type", b"Said"),), b"{}")],
+        },
         topics={
-            f"{source}.dossier": [
-                _delivered(one, offset) for offset, one in enumerate(one for one in said if one.source.value == source)
-            ]
+            f"{source}.dossier": [_delivered(one, offset) for offset, one in enumerate(_said_by(said, source))]
             for source in _SOURCES
         },
         mails=[a_mail()],
-        logs={"intake.log": b'{"event": "service_started"}'},
-        exported=[],
+        logs={f"{each}.log": b'{"event": "service_started"}' for each in (*HEARS, "postgres", "kafka")},
+        exported={path: [b"exported"] for path in EXPORTED.values()},
         statuses={service: a_status() for service in HEARS},
         contacts=[
             Contact(_GONE, 1, keys.wrapped[_GONE]),
@@ -116,7 +132,12 @@ def evidence(keys: Keys) -> Evidence:
         ],
         register=dict(keys.register.erasures()),
         keyrings=dict(keys.keyrings),
+        keys=dict(keys.bare),
     )
+
+
+def _said_by(said: list[Heard], source: str) -> list[Heard]:
+    return [one for one in said if one.source.value == source]
 
 
 def a_status(**figures: int) -> dict[str, Any]:
@@ -151,10 +172,10 @@ def _said(one: Heard) -> Said:
 
 def _delivered(one: Heard, offset: int) -> Delivered:
     record = record_of(one, offset)
-    return Delivered(record.topic, record.partition, offset, record.body or b"", b"", one)
+    return Delivered(record.topic, record.partition, offset, record.body or b"", one)
 
 
-def _tables(dossier: str, said: list[Heard]) -> Tables:
+def _tables(dossier: str, said: list[Heard], wrapped: str) -> Tables:
     place = {"unit": TOWN, "stage": "town_desk", "run": 2}
     counts = {"notices_sent": 1, "notices_failed": 0, "supplements": 0}
     now = {"dossier": dossier, **place, **counts, "status": 4, "standing": "near", "dossier_late": False}
@@ -172,18 +193,23 @@ def _tables(dossier: str, said: list[Heard]) -> Tables:
                     **counts,
                 }
             ],
-            "command": [{"id": "k1"}],
+            "command": [{"id": "k1", "recorded": said[0].recorded}],
             "counter": [{"last": 1}],
-            "citizen": [{"dossier": dossier}],
+            "citizen": [{"dossier": dossier, "wrapped_key": wrapped}],
             "erasure": [{"dossier": _GONE}],
             "snapshot": [
                 {"topic": CONTACT.name, "aggregateid": _GONE, "version": 2, "payload": None},
-                {"topic": CONTACT.name, "aggregateid": dossier, "version": 1, "payload": "{}"},
+                {
+                    "topic": CONTACT.name,
+                    "aggregateid": dossier,
+                    "version": 1,
+                    "payload": json.dumps({"wrapped_key": wrapped}),
+                },
             ],
         },
         "routing": {
             "journey": [{"dossier": dossier, **place, "state": "moving", "entries": 3}],
-            "command": [{"id": "k2"}],
+            "command": [{"id": "k2", "recorded": said[0].recorded}],
             "ledger": [
                 {"dossier": dossier, "number": number, "kind": kind}
                 for number, kind in enumerate(("started", "ended", "started"), 1)
@@ -206,7 +232,7 @@ def _tables(dossier: str, said: list[Heard]) -> Tables:
             "attempt": [],
             "contact": [
                 {"dossier": _GONE, "version": 2, "erased": True, "wrapped_key": None, "sealed": None},
-                {"dossier": dossier, "version": 1, "erased": False, "wrapped_key": "w", "sealed": "s"},
+                {"dossier": dossier, "version": 1, "erased": False, "wrapped_key": wrapped, "sealed": "s"},
             ],
         },
         "reporting": {
@@ -220,13 +246,15 @@ def _tables(dossier: str, said: list[Heard]) -> Tables:
     }
     for service, own in tables.items():
         mine = [one for one in said if one.source.value == service]
-        own |= {table: [] for table in ("journal", "parked", "ever_parked", "dead_letter", "outbox")}
+        own |= {table: [] for table in ("journal", "parked", "ever_parked", "dead_letter", "ever_dead", "outbox")}
         own["ever_pointed"] = [{"topic": None, "subject": dossier, "version": one.version} for one in mine]
         own["stream"] = [{"subject": dossier, "version": len(mine)}] if mine else []
         own["heard"] = [
             {"subject": dossier, "source": source, "version": last[source].version, "event_id": last[source].id}
             for source in HEARS[service]
         ]
+    waited = _parked(1, "its cause intake 1 is missing", "cause:intake", subject=dossier)
+    tables["reporting"]["ever_parked"].append(waited)
     return tables
 
 
@@ -248,6 +276,35 @@ def _what_was_refused_was_done(one: Evidence) -> None:
 
 def _the_answer_changed(one: Evidence) -> None:
     one.operations[2] = replace(one.operations[2], answer={"version": 4})
+
+
+def _what_was_accepted_was_refused_later(one: Evidence) -> None:
+    one.operations[2] = replace(one.operations[2], outcome=Outcome.FAIL, status=409, answer={})
+
+
+def _what_nobody_was_told_was_refused_and_stands(one: Evidence) -> None:
+    """Routing has lost its stored answers: who comes again after a crash finds the version that he saw himself pass."""
+    one.operations[1] = replace(one.operations[1], outcome=Outcome.INFO, status=None, answer={})
+    one.operations[2] = replace(one.operations[2], outcome=Outcome.FAIL, status=409, answer={})
+
+
+def _intake_refused_what_it_had_taken(one: Evidence) -> None:
+    """The last refusal of the withdrawal was asked for after what it denies had been recorded."""
+    refusal = one.operations[-1]
+    one.operations[-1] = replace(refusal, invoked=_withdrawn(one) + 1)
+
+
+def _withdrawn(one: Evidence) -> float:
+    """A withdrawal is in intake's journal; when it was recorded."""
+    received = one.journals["intake"][0]
+    one.journals["intake"].append(replace(received, version=2, type="WithdrawalRequested", actor="client-k5"))
+    return received.recorded.timestamp()
+
+
+def _a_refused_one_left_its_answer(one: Evidence) -> None:
+    _intake_refused_what_it_had_taken(one)
+    recorded = one.journals["intake"][-1].recorded
+    one.tables["intake"]["command"].append({"id": "k5", "recorded": recorded})
 
 
 def _two_had_the_same_version(one: Evidence) -> None:
@@ -295,6 +352,17 @@ def _a_mail_never_came(one: Evidence) -> None:
 def _more_mails_were_repeated_than_were_in_flight(one: Evidence) -> None:
     one.tally.done["notification ended"] = 1
     one.mails.extend(a_mail(flagged=True) for _ in range(MAILS_IN_FLIGHT + 1))
+
+
+def _each_repeat_made_room_for_itself(one: Evidence) -> None:
+    """Whoever sends again what he had sent writes an attempt down of which nobody knows what became."""
+    _more_mails_were_repeated_than_were_in_flight(one)
+    attempts = one.tables["notification"]["attempt"]
+    attempts += [_unknown("lease_ran_out") for _ in range(MAILS_IN_FLIGHT + 1)]
+
+
+def _unknown(reason: str) -> dict[str, Any]:
+    return {"notice": "n", "outcome": "unknown", "reason": reason, "started": datetime(2019, 5, 6, tzinfo=UTC)}
 
 
 def _nobody_was_told(one: Evidence) -> None:
@@ -360,8 +428,7 @@ def _somebody_else_spoke(one: Evidence) -> None:
 
 
 def _a_gap_was_parked(one: Evidence) -> None:
-    row = {"subject": "s", "source": "routing", "reason": "gap: version 2 is missing", "waits_for": None}
-    one.tables["intake"]["ever_parked"].append(row)
+    one.tables["intake"]["ever_parked"].append(_parked(3, "gap: version 2 is missing"))
 
 
 def _something_was_parked_behind_nothing_that_waits(one: Evidence) -> None:
@@ -373,16 +440,23 @@ def _a_gap_was_parked_beside_what_was_forged(one: Evidence) -> None:
     _a_gap_was_parked(one)
 
 
-def _parked(version: int, reason: str, waits_for: str | None = None, subject: str = "s") -> dict[str, Any]:
-    return {"subject": subject, "source": "routing", "version": version, "reason": reason, "waits_for": waits_for}
-
-
 def _a_process_ended_by_itself(one: Evidence) -> None:
     one.tally.ended_by_itself.append("intake ended by itself (exit code 1) before SIGTERM: KeyError")
 
 
 def _a_process_did_not_end_when_it_was_told_to(one: Evidence) -> None:
     one.tally.had_to_be_killed.append("intake did not end within 15 s of SIGTERM")
+
+
+def _parked(version: int, reason: str, waits_for: str | None = None, *, subject: str = "s") -> dict[str, Any]:
+    where = {"topic": "routing.dossier", "partition": 0, "offset": 1000 + version, "body": b"{}"}
+    what = {"subject": subject, "source": "routing", "version": version}
+    return {**where, **what, "reason": reason, "waits_for": waits_for}
+
+
+def _a_cause_came_and_woke_nobody(one: Evidence) -> None:
+    one.tally.done["bus.control lost"] = 1
+    one.tables["reporting"]["ever_parked"].append(_parked(1, "its cause intake 7 is missing", "cause:intake"))
 
 
 def _a_letter_lies_dead(one: Evidence) -> None:
@@ -439,18 +513,25 @@ def _a_contact_is_older(one: Evidence) -> None:
 
 
 def _the_register_forgot(one: Evidence) -> None:
-    assert one.keyrings
-    for service, ring in one.keyrings.items():
-        one.keyrings[service] = Keyring(ring.service, ring._private, ring._public)
+    one.keyrings.update(one.keys)
 
 
-def _the_register_forgot_and_the_topic_is_lost(one: Evidence) -> None:
-    _the_register_forgot(one)
-    one.contacts.clear()
+def _a_key_was_left_at_the_desk(one: Evidence) -> None:
+    one.tables["intake"]["citizen"].append(_row(one, "intake", "ever_sealed", 0))
+
+
+def _a_key_was_left_where_nobody_looks(one: Evidence) -> None:
+    """In a copy that no erasure knows of, as part of something else."""
+    wrapped = _row(one, "intake", "ever_sealed", 0)["wrapped_key"]
+    one.tables["notification"]["letter"] = [{"id": "l", "contact": json.dumps({"key": wrapped}).encode()}]
+
+
+def _the_keys_are_no_keys(one: Evidence) -> None:
+    one.keys.clear()
 
 
 def _the_citizen_is_back(one: Evidence) -> None:
-    one.tables["intake"]["citizen"].append({"dossier": _GONE})
+    one.tables["intake"]["citizen"].append({"dossier": _GONE, "wrapped_key": None})
 
 
 def _no_tombstone_lies_there(one: Evidence) -> None:
@@ -467,11 +548,33 @@ def _a_letter_was_begun_after_the_erasure(one: Evidence) -> None:
     asked = Asked("erase", "intake", "k9", subject, {"reason": "asked_by_citizen", "seen": 1})
     one.operations.append(Operation(9, asked, Outcome.OK, 200, {}, returned=100.0))
     started = datetime.fromtimestamp(101, UTC)
-    one.tables["notification"]["attempt"].append({"notice": "n", "outcome": "accepted", "started": started})
+    attempt = {"notice": "n", "outcome": "accepted", "reason": None, "started": started}
+    one.tables["notification"]["attempt"].append(attempt)
 
 
 def _a_log_tells_who_it_was(one: Evidence) -> None:
     one.logs["postgres.log"] = json.dumps({"detail": base64.b64encode(CANARIES[0].encode()).decode()}).encode()
+
+
+def _a_contact_travels_unsealed(one: Evidence) -> None:
+    one.records[CONTACT.name].append(Record(CONTACT.name, 0, 1, None, (("to", CANARIES[-1].encode()),), b""))
+
+
+def _a_key_on_the_topic_of_tallies_tells_a_name(one: Evidence) -> None:
+    one.records[CONTROL.name].append(Record(CONTROL.name, 0, 1, CANARIES[0].encode(), (), None))
+
+
+def _what_was_parked_for_a_while_tells_a_name(one: Evidence) -> None:
+    row = {**_parked(1, "its cause intake 1 is missing", "cause:intake", subject=_HERE), "body": CANARIES[0].encode()}
+    one.tables["reporting"]["ever_parked"].append(row)
+
+
+def _a_span_tells_a_number(one: Evidence) -> None:
+    one.exported["/v1/traces"].append(CANARIES[1].encode())
+
+
+def _kafka_has_no_log(one: Evidence) -> None:
+    del one.logs["kafka.log"]
 
 
 def _a_mail_went_elsewhere(one: Evidence) -> None:
@@ -520,6 +623,11 @@ def test_what_was_parked_of_a_subject_that_forgers_made_up_is_no_gap(evidence: E
         (_a_store_lost_it, "what was accepted is once in every store that hears it"),
         (_a_command_had_two_effects, "an accepted command has its effect once, a refused one none"),
         (_what_was_refused_was_done, "an accepted command has its effect once, a refused one none"),
+        (_what_nobody_was_told_was_refused_and_stands, "an accepted command has its effect once, a refused one none"),
+        (_what_nobody_was_told_was_refused_and_stands, "a refused command left no stored answer, an accepted one did"),
+        (_intake_refused_what_it_had_taken, "an accepted command has its effect once, a refused one none"),
+        (_a_refused_one_left_its_answer, "a refused command left no stored answer, an accepted one did"),
+        (_what_was_accepted_was_refused_later, "the same command under the same id got the same answer"),
         (_the_answer_changed, "the same command under the same id got the same answer"),
         (_two_had_the_same_version, "of two officers who saw the same version one succeeded"),
         (_a_number_is_missing, "printed numbers are 1..n at each desk on each day"),
@@ -539,6 +647,10 @@ def test_what_was_parked_of_a_subject_that_forgers_made_up_is_no_gap(evidence: E
         ),
         (
             _more_mails_were_repeated_than_were_in_flight,
+            "one mail for each notice; a second one is flagged, bounded by kills × mails in flight",
+        ),
+        (
+            _each_repeat_made_room_for_itself,
             "one mail for each notice; a second one is flagged, bounded by kills × mails in flight",
         ),
         (_nobody_was_told, "one notice for each event and channel that a citizen is told of"),
@@ -564,6 +676,7 @@ def test_what_was_parked_of_a_subject_that_forgers_made_up_is_no_gap(evidence: E
         (_a_process_ended_by_itself, "no process ended by itself"),
         (_a_process_did_not_end_when_it_was_told_to, "whoever was told to end ended"),
         (_a_letter_lies_dead, "nothing is unsent, parked or dead when all is quiet"),
+        (_a_cause_came_and_woke_nobody, "what waited for its cause, said by another, was heard when that was"),
         (_a_trace_is_torn, "what was said because of something is in its trace"),
         (_an_effect_has_no_cause, "what was said because of something was said after it"),
         (_an_effect_came_first, "what was said because of something was said after it"),
@@ -574,16 +687,30 @@ def test_what_was_parked_of_a_subject_that_forgers_made_up_is_no_gap(evidence: E
         (_a_bucket_with_something_forged_stays_unhealed, "every hearer has compared, and lacks nothing"),
         (_a_hearer_is_ahead, "no hearer has heard what was never said"),
         (_a_contact_is_older, "notification has the contact that intake sealed last, or knows that it was erased"),
-        (_the_register_forgot, "what was sealed for an erased subject opens for no program of ours"),
+        (_the_register_forgot, "what a backup still has of an erased subject's keys opens for no program of ours"),
+        (_the_register_forgot, "what of them still lies on the topic of contacts opens for no program of ours"),
         (
-            _the_register_forgot_and_the_topic_is_lost,
-            "what was sealed for an erased subject opens for no program of ours",
+            _a_key_was_left_at_the_desk,
+            "of an erased subject no key is left in a store that opens anything, register or not",
         ),
+        (
+            _a_key_was_left_where_nobody_looks,
+            "of an erased subject no key is left in a store that opens anything, register or not",
+        ),
+        (_the_keys_are_no_keys, "of an erased subject no key is left in a store that opens anything, register or not"),
         (_the_citizen_is_back, "no store has anything of an erased citizen"),
         (_no_tombstone_lies_there, "of an erased contact the highest version is a tombstone"),
         (_intake_forgot_an_erasure, "every erasure that was accepted is in the register and in the store"),
         (_a_letter_was_begun_after_the_erasure, "no mail is begun once an erasure was answered"),
-        (_a_log_tells_who_it_was, "nothing personal is in a topic, log, span, metric or dead letter"),
+        (_a_log_tells_who_it_was, "nothing personal is in a log"),
+        (_kafka_has_no_log, "nothing personal is in a log"),
+        (_a_contact_travels_unsealed, f"nothing personal lies on {CONTACT.name}"),
+        (_a_key_on_the_topic_of_tallies_tells_a_name, f"nothing personal lies on {CONTROL.name}"),
+        (
+            _what_was_parked_for_a_while_tells_a_name,
+            "nothing personal was ever in a parked record or a dead letter",
+        ),
+        (_a_span_tells_a_number, "nothing personal is in a span that was exported"),
         (_a_mail_went_elsewhere, "every mail goes to a citizen of the load"),
     ],
 )
@@ -593,6 +720,15 @@ def test_whatever_goes_wrong_is_found(evidence: Evidence, goes_wrong: Callable[[
     finding = examine(evidence).findings[says]
     assert finding is not None
     assert finding.broken
+
+
+def test_a_try_that_its_client_gave_up_may_be_taken_after_it_was_refused(evidence: Evidence) -> None:
+    """At intake's door it may fit by then, and what was refused before that was not done yet."""
+    _withdrawn(evidence)
+
+    finding = examine(evidence).findings["an accepted command has its effect once, a refused one none"]
+    assert finding is not None
+    assert not finding.broken
 
 
 # --- when time is turned ----------------------------------------------------------------------------------------------
@@ -678,6 +814,72 @@ def test_a_clock_that_somebody_set_anew_before_the_river_slept_has_nothing_to_sa
     finding = examine(turned).findings[_EACH_RUNG]
     assert finding is not None
     assert not finding.broken
+
+
+def test_mails_that_a_provider_has_not_answered_are_sent_again(evidence: Evidence) -> None:
+    evidence.tables["notification"]["attempt"] += [_unknown("timed_out"), _unknown("lease_ran_out")]
+    evidence.mails.append(a_mail(flagged=True))
+
+    sentence = "one mail for each notice; a second one is flagged, bounded by kills × mails in flight"
+    finding = examine(evidence).findings[sentence]
+    assert finding is not None
+    assert not finding.broken
+    assert finding.told[0].startswith("1 mails were repeated, 1 could be")
+
+
+def test_one_officer_alone_is_no_contender(evidence: Evidence) -> None:
+    del evidence.operations[3:]
+
+    verdict = examine(evidence)
+
+    assert "not exercised: of two officers who saw the same version one succeeded" in verdict.faults
+
+
+def _nothing_was_parked_for_a_cause(one: Evidence) -> None:
+    one.tally.done["bus.control lost"] = 1
+    for tables in one.tables.values():
+        tables["ever_parked"].clear()
+
+
+def _no_contact_lies_there(one: Evidence) -> None:
+    one.records[CONTACT.name].clear()
+
+
+def _no_metric_was_exported(one: Evidence) -> None:
+    one.exported["/v1/metrics"].clear()
+
+
+def _nobody_has_a_log(one: Evidence) -> None:
+    one.logs.clear()
+
+
+@pytest.mark.parametrize(
+    ("is_empty", "sentence"),
+    [
+        (_nothing_was_parked_for_a_cause, "what waited for its cause, said by another, was heard when that was"),
+        (_no_contact_lies_there, f"nothing personal lies on {CONTACT.name}"),
+        (_no_metric_was_exported, "nothing personal is in a metric that was exported"),
+        (_nobody_has_a_log, "nothing personal is in a log"),
+    ],
+)
+def test_where_there_is_nothing_nothing_was_looked_into(
+    evidence: Evidence, is_empty: Callable[[Evidence], None], sentence: str
+) -> None:
+    is_empty(evidence)
+
+    assert f"not exercised: {sentence}" in examine(evidence).faults
+
+
+def test_a_witness_who_has_forgotten_with_his_store_leaves_what_lies_on_the_topic(evidence: Evidence) -> None:
+    sentence = "what a backup still has of an erased subject's keys opens for no program of ours"
+    evidence.tables["intake"]["ever_sealed"].clear()
+
+    assert f"not exercised: {sentence}" not in examine(evidence).faults
+
+    _the_register_forgot(evidence)
+    finding = examine(evidence).findings[sentence]
+    assert finding is not None
+    assert finding.broken
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,22 @@ async def test_what_was_asked_and_never_answered_is_unknown(tmp_path: Path) -> N
     assert (unknown.outcome, unknown.status) == (Outcome.INFO, None)
 
 
+async def test_what_was_sent_after_another_was_told_lies_below_it(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.jsonl")
+    history.open()
+
+    first, beside = await history.invoke(a_wish()), await history.invoke(a_wish())
+    await history.returned(first, Outcome.OK, 200, {})
+    await history.returned(await history.invoke(a_wish()), Outcome.FAIL, 409, {})
+    history.close()
+
+    told, meanwhile, afterwards = read(history.path)
+    assert (meanwhile.number, meanwhile.told_line) == (beside, None)
+    assert told.told_line is not None
+    assert meanwhile.sent_line < told.told_line < afterwards.sent_line
+    assert told.invoked <= afterwards.invoked
+
+
 async def test_an_answer_that_was_torn_while_it_was_written_is_none(tmp_path: Path) -> None:
     history = History(tmp_path / "history.jsonl")
     history.open()

@@ -11,7 +11,8 @@ from typing import Any, Final, cast
 import httpx
 import pytest
 
-from tests.faults.ground import Ground
+from tests.faults.ground import Ground, Tally
+from tests.faults.ground.ends import Ends
 from tests.faults.history import History, Outcome, read
 from tests.faults.load import NO_CONNECTION, Doors, Load, submission
 from tests.faults.strikes.broker import is_taken_in
@@ -133,7 +134,7 @@ async def test_what_a_client_asks_for_does_not_depend_on_how_long_others_waited(
 
 @pytest.mark.parametrize("status", [500, 503, 409])
 async def test_without_a_broker_no_refusal_is_forgiven(history: History, status: int) -> None:
-    ground = Ground(a_river(), history, Random(1), 1)
+    ground = Ground(a_river(), history, Random(1), 1, Ends(Tally()))
     doors = Doors(ground.river, history, client=answering(lambda _: httpx.Response(status, json={})))
 
     with pytest.raises(AssertionError, match=str(status)):
@@ -141,7 +142,7 @@ async def test_without_a_broker_no_refusal_is_forgiven(history: History, status:
 
 
 async def test_without_a_broker_a_connection_that_failed_is_no_refusal(history: History) -> None:
-    ground = Ground(a_river(), history, Random(1), 1)
+    ground = Ground(a_river(), history, Random(1), 1, Ends(Tally()))
 
     assert not await is_taken_in(ground, Doors(ground.river, history, client=answering(shut)), submission(Random(1)))
     assert ground.tally.done == {"not answered while the broker was away": 1}

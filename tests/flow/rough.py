@@ -145,14 +145,14 @@ async def ends(kafka: str, topics: Sequence[Topic]) -> dict[tuple[str, int], int
         await reader.stop()
 
 
-async def everything(kafka: str, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
+async def everything(kafka: str, topic: str, partitions: int = PARTITIONS) -> list[ConsumerRecord[bytes, bytes]]:
     """All records of a topic, by partition, in their order."""
     consumer: Any = AIOKafkaConsumer(
         bootstrap_servers=kafka, auto_offset_reset="earliest", max_partition_fetch_bytes=11 * 1024 * 1024
     )
     await consumer.start()
     try:
-        where = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        where = [TopicPartition(topic, number) for number in range(partitions)]
         consumer.assign(where)
         ends = await consumer.end_offsets(where)
         found: list[ConsumerRecord[bytes, bytes]] = []

@@ -31,7 +31,7 @@ class Finding:
     exercised: int = 0
     broken: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
-    """What is no fault and has to be said one by one."""
+    """What is no fault and has to be said: one by one, or as a figure beside the bound that it keeps."""
 
     def holds(self, so: bool, otherwise: str) -> None:
         """One more look; ``otherwise`` says what is wrong."""

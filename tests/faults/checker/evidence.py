@@ -1,4 +1,7 @@
-"""Everything that can be known after a run, read once: four stores, every topic, the mail catcher, the history."""
+"""Everything that can be known after a run, read once: four stores, every topic, the mail catcher, the history.
+
+Also what processes wrote into their logs, and what they exported.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,10 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from aiokafka import ConsumerRecord
-
 from deploy.launcher.layout import SERVICES
 from shared.envelope import Heard, Record, decode
 from shared.seal import DataKey, Erasure, Keyring, Register
-from shared.topics import CONTACT, TOPIC_OF, Service
+from shared.topics import CONTACT, CONTROL, TOPIC_OF, TOPICS, Service, Topic
 from tests.faults.ground import Ground, Tally
 from tests.faults.history import Operation, read
 from tests.faults.load import Came, ClockSet
@@ -31,16 +32,17 @@ HEARS: Final = {
 }
 """Who hears whom, as docs/delivery.md says; not read from the services, whose word is what is examined."""
 
-_TABLES: Final = {
-    "intake": ("dossier", "command", "counter", "citizen", "ever_sealed", "erasure", "snapshot"),
-    "routing": ("journey", "command", "ledger"),
-    "notification": ("dossier", "notice", "attempt", "contact"),
-    "reporting": ("dossier_now", "timeline", "cell"),
-}
+EVERY_TOPIC: Final[tuple[Topic, ...]] = (*TOPICS, CONTROL)
+EXPORTED: Final = {"span": "/v1/traces", "metric": "/v1/metrics", "log event": "/v1/logs"}
+"""What services export, and the path to which it is sent."""
+
+WITNESSES: Final = "ever_"
+"""How tables begin that are none of a service's: what witnesses remember there (`tests.faults.ground.prepared`)."""
+
 _READERS: Final = ("intake", "notification")
 """Who has keys."""
 
-_EVERYWHERE: Final = ("journal", "stream", "heard", "parked", "ever_parked", "ever_pointed", "dead_letter", "outbox")
+_ALL_TABLES: Final = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 
 
 class Row(Protocol):
@@ -48,6 +50,12 @@ class Row(Protocol):
 
     def __getitem__(self, name: str, /) -> Any:
         """A column's value."""
+
+    def keys(self) -> Iterable[str]:
+        """The names of its columns."""
+
+    def values(self) -> Iterable[Any]:
+        """The values of all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,6 @@ class Delivered:
     partition: int
     offset: int
     body: bytes
-    headers: bytes
     heard: Heard | None
 
 
@@ -92,8 +99,11 @@ class Contact:
 class Evidence:
     """What was found. ``tables[service][table]`` are rows; journals come in the order of subject and version.
 
-    ``statuses`` is what each service says of itself; ``contacts`` come in the order in which they lie there. ``came``
-    is who came, and what became of clients besides what the history has.
+    ``records`` is what lies on every topic, as it lies there, and ``topics`` what services say on three of them, read;
+    ``contacts`` come in the order in which they lie on theirs. ``exported`` is by the path to which it went.
+    ``statuses`` is what each service says of itself. ``came`` is who came, and what became of clients besides what the
+    history has. ``keyrings`` are those of the services that have keys, as they use them, and ``keys`` the same keys in
+    the hands of somebody who knows no register of erasures.
     """
 
     operations: list[Operation]
@@ -101,14 +111,16 @@ class Evidence:
     tally: Tally
     tables: dict[str, dict[str, list[Row]]]
     journals: dict[str, list[Said]]
+    records: dict[str, list[Record]]
     topics: dict[str, list[Delivered]]
     mails: list[EmailMessage]
     logs: dict[str, bytes]
-    exported: list[bytes]
+    exported: dict[str, list[bytes]]
     statuses: dict[str, dict[str, Any]]
     contacts: list[Contact]
     register: Mapping[str, Erasure]
     keyrings: dict[str, Keyring]
+    keys: dict[str, Keyring]
 
     @property
     def clocks_set(self) -> list[ClockSet]:
@@ -118,6 +130,10 @@ class Evidence:
     def opens(self, subject: str, wrapped: str) -> bool:
         """Whether a program of ours, with any service's keys and the register of erasures, opens what was wrapped."""
         return any(isinstance(ring.unwrap(subject, wrapped), DataKey) for ring in self.keyrings.values())
+
+    def opens_by_itself(self, subject: str, wrapped: str) -> bool:
+        """Whether any service's keys open what was wrapped, whatever the register says."""
+        return any(isinstance(ring.unwrap(subject, wrapped), DataKey) for ring in self.keys.values())
 
     def said_of(self, source: str) -> dict[str, list[Said]]:
         """A journal by subject."""
@@ -132,35 +148,36 @@ async def gathered(ground: Ground) -> Evidence:
     tables = {service: await _tables(ground, service) for service in SERVICES}
     layout = ground.river.layout
     register = Register(layout.erasures)
+    records = {topic.name: await _records(ground.river.servers.kafka, topic) for topic in EVERY_TOPIC}
     return Evidence(
         operations=read(ground.history.path),
         came=ground.came,
         tally=ground.tally,
         tables=tables,
         journals={service: _journal(service, tables[service]["journal"]) for service in SERVICES},
-        topics={
-            TOPIC_OF[source].name: await _delivered(ground.river.servers.kafka, TOPIC_OF[source].name)
-            for source in TOPIC_OF
-        },
+        records=records,
+        topics={topic.name: [_delivered(one) for one in records[topic.name]] for topic in TOPIC_OF.values()},
         mails=await asyncio.to_thread(_mails, layout.mail),
         logs={path.name: path.read_bytes() for path in sorted((layout.var / "log").glob("*.log*"))},
-        exported=[body for _, body in ground.river.spans.exported],
+        exported={path: ground.river.spans.of(path) for path in EXPORTED.values()},
         statuses={service: await ground.river.status(service) for service in SERVICES},
-        contacts=[_contact(one) for one in await everything(ground.river.servers.kafka, CONTACT.name) if one.key],
+        contacts=[_contact(one) for one in records[CONTACT.name] if one.key],
         register=dict(register.erasures()),
         keyrings={reader: Keyring.load(layout.keys, reader, register) for reader in _READERS},
+        keys={reader: Keyring.load(layout.keys, reader) for reader in _READERS},
     )
 
 
-def _contact(record: ConsumerRecord[bytes, bytes]) -> Contact:
-    version = int(dict(record.headers)["ce_streamversion"])
-    wrapped = json.loads(record.value)["wrapped_key"] if record.value else None
+def _contact(record: Record) -> Contact:
+    version = int(dict(record.headers)["ce_streamversion"] or b"")
+    wrapped = json.loads(record.body)["wrapped_key"] if record.body else None
     return Contact((record.key or b"").decode(), version, wrapped)
 
 
 async def _tables(ground: Ground, service: str) -> dict[str, list[Row]]:
     async with ground.river.store(service) as store:
-        return {table: list(await store.fetch(f"TABLE {table}")) for table in (*_TABLES[service], *_EVERYWHERE)}
+        tables = [row["tablename"] for row in await store.fetch(_ALL_TABLES)]
+        return {table: list(await store.fetch(f"TABLE {table}")) for table in tables}
 
 
 def _journal(service: str, rows: Iterable[Row]) -> list[Said]:
@@ -182,22 +199,17 @@ def _journal(service: str, rows: Iterable[Row]) -> list[Said]:
     ]
 
 
-async def _delivered(kafka: str, topic: str) -> list[Delivered]:
-    found = []
-    for one in await everything(kafka, topic):
-        headers = tuple(one.headers)
-        told = decode(Record(one.topic, one.partition, one.offset, one.key, headers, one.value))
-        found.append(
-            Delivered(
-                one.topic,
-                one.partition,
-                one.offset,
-                one.value or b"",
-                b"\n".join(value or b"" for _, value in headers),
-                told if isinstance(told, Heard) else None,
-            )
-        )
-    return found
+async def _records(kafka: str, topic: Topic) -> list[Record]:
+    return [
+        Record(one.topic, one.partition, one.offset, one.key, tuple(one.headers), one.value)
+        for one in await everything(kafka, topic.name, topic.partitions)
+    ]
+
+
+def _delivered(record: Record) -> Delivered:
+    told = decode(record)
+    heard = told if isinstance(told, Heard) else None
+    return Delivered(record.topic, record.partition, record.offset, record.body or b"", heard)
 
 
 def _mails(folder: Path) -> list[EmailMessage]:

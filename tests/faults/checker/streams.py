@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Final
 
 from tests.faults.checker import Evidence, Finding, Invariant
-from tests.faults.checker.evidence import HEARS, speakers
+from tests.faults.checker.evidence import HEARS, Row, speakers
 from tests.faults.ground import FORGERS
 
 
@@ -62,6 +62,27 @@ def _forks(evidence: Evidence, finding: Finding) -> None:
         finding.holds(len(several) == 1, f"version {said[2]} of {said[1]} was said twice by {said[0]}")
 
 
+def _what_waited_for_its_cause_was_heard(evidence: Evidence, finding: Finding) -> None:
+    """Told by the witness: that nothing waits in the end says nothing of a run in which nothing ever did.
+
+    Where one speaker's records are lost and the others' are not, as together with the topic of tallies, something waits
+    for certain; elsewhere it is chance, and such runs are no ground.
+    """
+    forged = set(evidence.tally.forged)
+    for service, tables in evidence.tables.items():
+        heard = {(row["subject"], row["source"]): row["version"] for row in tables["heard"]}
+        for row in tables["ever_parked"]:
+            if (row["topic"], row["partition"], row["offset"]) in forged or not _waits_for_a_cause(row):
+                continue
+            so = row["version"] <= heard.get((row["subject"], row["source"]), 0)
+            what = f"version {row['version']} of {row['subject']} of {row['source']}"
+            finding.holds(so, f"{service} has never heard {what}: {row['reason']}")
+
+
+def _waits_for_a_cause(row: Row) -> bool:
+    return (row["waits_for"] or "").startswith("cause:")
+
+
 _BEHIND_ONE_THAT_WAITS: Final = "gap: one before it waits"
 """What a hearer writes where one batch had both; where they came in two, it writes which version is missing."""
 
@@ -109,6 +130,11 @@ INVARIANTS: Final = (
     Invariant("every hearer has heard the last version, of the speaker's own event", _heard_to_the_last),
     Invariant("business time never runs back in a stream", _time_never_runs_back),
     Invariant("nothing is unsent, parked or dead when all is quiet", _nothing_waits),
+    Invariant(
+        "what waited for its cause, said by another, was heard when that was",
+        _what_waited_for_its_cause_was_heard,
+        given=frozenset({"bus.control lost"}),
+    ),
     Invariant("no version was said twice (forks)", _forks),
     Invariant(
         "nothing was ever parked for a gap within one source",

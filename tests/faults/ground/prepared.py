@@ -28,13 +28,21 @@ _SENDER: Final = {"SMTP_TIMEOUT": "4", "SMTP_CONNECTIONS": str(MAILS_IN_FLIGHT /
 """A killed sender's claim runs out after half as many seconds again; nobody wants to wait half a minute for that."""
 
 _WITNESS: Final = """
-CREATE TABLE ever_parked (subject text, source text, version int, reason text, waits_for text);
+CREATE TABLE ever_parked (LIKE parked);
 CREATE FUNCTION remember_parked() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    INSERT INTO ever_parked VALUES (new.subject, new.source, new.version, new.reason, new.waits_for);
+    INSERT INTO ever_parked SELECT new.*;
     RETURN new;
 END $$;
 CREATE TRIGGER remember_parked AFTER INSERT ON parked FOR EACH ROW EXECUTE FUNCTION remember_parked();
+CREATE TABLE ever_dead (LIKE dead_letter);
+CREATE FUNCTION remember_dead() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO ever_dead SELECT new.*;
+    RETURN new;
+END $$;
+CREATE TRIGGER remember_dead AFTER INSERT ON dead_letter FOR EACH ROW
+    WHEN (new.subject IS NULL OR NOT starts_with(new.subject, 'forged-')) EXECUTE FUNCTION remember_dead();
 CREATE TABLE ever_pointed (topic text, subject text, version int);
 CREATE FUNCTION remember_pointed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
@@ -43,8 +51,10 @@ BEGIN
 END $$;
 CREATE TRIGGER remember_pointed AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION remember_pointed();
 """
-"""What was parked is deleted when it is heard: without a witness, parking would hide a relay's faults. Pointers are
-deleted when they are sent: without one, nobody could tell what was published again."""
+"""What was parked is deleted when it is heard: without a witness, parking would hide a relay's faults, and nobody could
+look into what lay there. A dead letter is remembered as it was first written; what was forged stays where it is, and is
+too much to be written twice. Pointers are deleted when they are sent: without a witness, nobody could tell what was
+published again."""
 
 _WITNESS_OF_KEYS: Final = """
 CREATE TABLE ever_sealed (dossier text, wrapped_key text);
