@@ -161,8 +161,9 @@ def test_what_a_killed_bench_left_is_ended_and_its_servers_are_not(tmp_path: Pat
 
 
 _ENDED = """
-import asyncio
+import asyncio, signal
 from tests.bench.alone import run
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may have it ignored
 async def main():
     try:
         print("begun", flush=True)
