@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from deploy.launcher.state import Entry
 
 LOGS_KEPT = 3
+# A service gives its batch, its requests and its letters some ten seconds each, one after the other; so does compose.
+STOP_PATIENCE = 30
 LOG_BYTES_BEFORE_ROTATION = 1_000_000
 SIGNATURE = "LIENTHONG_PROCESS"
 _LOOK_EVERY = 0.1
@@ -54,7 +56,7 @@ class Program:
     port: int | None = None
     patience: float = 180
     stop_signal: signal.Signals = signal.SIGTERM
-    stop_patience: float = 15
+    stop_patience: float = STOP_PATIENCE
     user: int | None = None
 
 
@@ -65,7 +67,7 @@ class Running:
     entry: Entry
     layout: Layout = field(repr=False)
     stop_signal: signal.Signals = signal.SIGTERM
-    stop_patience: float = 15
+    stop_patience: float = STOP_PATIENCE
     popen: _Child | None = field(default=None, repr=False)
     log_from: int = 0
 
@@ -182,7 +184,7 @@ async def wait_ready(program: Program, running: Running) -> None:
 
 
 def found(
-    entry: Entry, layout: Layout, stop_signal: signal.Signals = signal.SIGTERM, stop_patience: float = 15
+    entry: Entry, layout: Layout, stop_signal: signal.Signals = signal.SIGTERM, stop_patience: float = STOP_PATIENCE
 ) -> Running:
     """A process of an earlier session, known by its entry."""
     return Running(entry, layout, stop_signal, stop_patience)

@@ -141,7 +141,8 @@ async def end_all(layout: Layout) -> list[str]:
 def _found(entry: state.Entry, layout: Layout) -> Running:
     """With the signal and the patience that its program has: a checkpoint at the end takes PostgreSQL a while."""
     kind = entry.name.partition("-")[0]
-    return process.found(entry, layout, STOP_SIGNALS.get(kind, signal.SIGTERM), _STOP_PATIENCE.get(kind, 15))
+    patience = _STOP_PATIENCE.get(kind, process.STOP_PATIENCE)
+    return process.found(entry, layout, STOP_SIGNALS.get(kind, signal.SIGTERM), patience)
 
 
 def _start(program: Program, layout: Layout) -> Running:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from deploy.launcher.progress import Progress
 
 LOCK = "supervisor"
-_DOWN_PATIENCE = 120
+_DOWN_PATIENCE = 180
 _GONE_PATIENCE = 10
 _LOOK_EVERY = 0.1
 
