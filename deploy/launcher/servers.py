@@ -133,8 +133,7 @@ async def end_all(layout: Layout) -> list[str]:
             await _found(entry, layout).stop()
             ended.append(entry.name)
         process.end_group(entry, layout)
-    known = state.read(layout)
-    state.write(layout, state.State(children=tuple(entry for entry in known.children if state.is_alive(entry))))
+    state.write(layout, state.State(children=state.read(layout).alive))
     return ended
 
 

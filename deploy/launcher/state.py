@@ -52,6 +52,11 @@ class State:
         """The entry of a child by its name."""
         return next((entry for entry in self.children if entry.name == name), None)
 
+    @property
+    def alive(self) -> tuple[Entry, ...]:
+        """The children that still run."""
+        return tuple(entry for entry in self.children if is_alive(entry))
+
     def with_child(self, entry: Entry) -> State:
         """This state with a child added, or put in the place of the former one of its name."""
         if self.child(entry.name) is None:

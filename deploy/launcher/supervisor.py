@@ -108,8 +108,7 @@ class Supervisor:
 
     def end(self, failure: str = "") -> None:
         """Leave a last word in the state file: nothing runs (or what would not be stopped), and why."""
-        left = tuple(entry for entry in self._state.children if state.is_alive(entry))
-        self._state = state.State(children=left, failure=failure)
+        self._state = state.State(children=self._state.alive, failure=failure)
         self._write()
 
     async def _keep(self, kept: _Kept, told: Callable[[str], None]) -> None:

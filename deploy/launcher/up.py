@@ -96,7 +96,7 @@ def sentence(error: OSError, layout: Layout) -> str:
 
 def end_leftovers(layout: Layout, progress: Progress) -> None:
     """End what a supervisor that was killed left running, known by pid and birth, last started first."""
-    left = [entry for entry in state.read(layout).children if state.is_alive(entry)]
+    left = state.read(layout).alive
     if left:
         names = ", ".join(entry.name for entry in reversed(left))
         with progress.step(f"an earlier run was killed; ending what it left: {names}"):
@@ -126,7 +126,7 @@ def down(layout: Layout, progress: Progress) -> bool:
     with state.held(layout, LOCK, wait=False) as ours:
         if not ours:
             raise LaunchError("Somebody else is starting or stopping it right now: wait a little and run this again.")
-        there = there or any(state.is_alive(entry) for entry in state.read(layout).children)
+        there = there or bool(state.read(layout).alive)
         end_leftovers(layout, progress)
     return there
 

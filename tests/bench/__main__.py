@@ -25,7 +25,7 @@ from deploy.launcher.servers import Servers, start_servers, stop_servers
 from deploy.migrate import migrate_all
 from shared.topics import CONTROL, TOPICS
 from tests.bench import accepting, doubled, exported, growing, hearing, latency, river
-from tests.bench.alone import alone, run
+from tests.bench.alone import by_itself, run
 from tests.bench.figure import (
     AIM_COLUMNS,
     Figure,
@@ -55,7 +55,7 @@ async def main() -> None:
     machine = described()
     console.print(machine)
     found: dict[str, Sides] = {}
-    with alone():
+    async with by_itself():
         try:
             servers = await start_servers(BENCH)
             async with exported.sink():

@@ -35,7 +35,7 @@ from shared.envelope import Record, decode
 from shared.service import spare_the_collector
 from shared.store import Database, open_pool
 from shared.topics import INTAKE
-from tests.bench.alone import alone, run
+from tests.bench.alone import by_itself, run
 from tests.bench.events import office, record_of
 from tests.bench.exported import ENDPOINT, SAMPLED, sink
 from tests.bench.hearing import prepare
@@ -133,7 +133,7 @@ def _decoded(clock: Clock, batch: list[Record]) -> None:
 
 async def main() -> None:
     """Hear the batches and print the table."""
-    with alone():
+    async with by_itself():
         try:
             async with sink():
                 await _taken_apart()

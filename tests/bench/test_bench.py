@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 
 from deploy.launcher import state
+from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import Layout
 from deploy.launcher.process import SIGNATURE
 from deploy.launcher.servers import Servers
+from tests.alone import end_leftovers
 from tests.bench import accepting, growing, hearing
 from tests.bench.__main__ import FIGURES, path_for
-from tests.bench.alone import alone, end_left_over
+from tests.bench.alone import SERVERS, by_itself
 from tests.bench.counting import rows_each, told, whole
 from tests.bench.figure import Aim, Figure, Run, Side, Sides, aims_of, besides_of, columns_of, rows_of
 from tests.bench.raw_doors import pieces
@@ -135,14 +137,16 @@ def test_the_sink_knows_where_a_body_ends() -> None:
     assert length_of(b"POST /v1/traces HTTP/1.1\r\nAccept: */*") == 0
 
 
-def test_a_second_bench_is_refused(tmp_path: Path) -> None:
+async def test_a_second_bench_is_refused(tmp_path: Path) -> None:
     layout = Layout(tmp_path, free_port())
 
-    with state.held(layout, "bench"), pytest.raises(SystemExit, match="Another bench"), alone(layout):
-        raise AssertionError("both would run")
+    async with by_itself(layout):
+        with pytest.raises(LaunchError, match="in use by pid"):
+            async with by_itself(layout):
+                raise AssertionError("both would run")
 
 
-def test_what_a_killed_bench_left_is_ended_and_its_servers_are_not(tmp_path: Path) -> None:
+async def test_what_a_killed_bench_left_is_ended_and_its_servers_are_not(tmp_path: Path) -> None:
     def left(name: str) -> subprocess.Popen[bytes]:
         environment = {**os.environ, SIGNATURE: f"{tmp_path}:{name}"}
         return subprocess.Popen([sys.executable, "-c", "input()"], env=environment, stdin=subprocess.PIPE)
@@ -151,7 +155,7 @@ def test_what_a_killed_bench_left_is_ended_and_its_servers_are_not(tmp_path: Pat
     try:
         service.send_signal(signal.SIGSTOP)  # as a stage is while another is measured
 
-        assert end_left_over(layout) == ["intake"]
+        assert await end_leftovers(layout, spared=SERVERS) == ["intake"]
         assert state.birth(service.pid) is None
         assert server.poll() is None
     finally:

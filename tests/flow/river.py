@@ -22,7 +22,7 @@ from deploy.sample.calendars import vietnam_calendar
 from shared.calendar import to_data
 from shared.seal import make_keys
 from shared.topics import CONTROL, TOPICS
-from tests.flow.alone import alone, end_leftovers, refuse_strangers
+from tests.alone import alone, end_leftovers, refuse_strangers
 from tests.flow.spans import Spans, collected
 from tests.processes import until
 

@@ -12,13 +12,13 @@ from random import Random
 from typing import Final
 
 from deploy.launcher.layout import REPOSITORY, SERVICES, Layout
+from tests.alone import alone
 from tests.faults.ground.ends import Ends
 from tests.faults.ground.left import Left, forget, leave, taken_up
 from tests.faults.ground.standing import Ground
 from tests.faults.ground.tally import MAILS_IN_FLIGHT, Tally
 from tests.faults.history import History
 from tests.faults.needs import Needs, disks_of, put_under_a_clock, with_a_receiver
-from tests.flow.alone import alone
 from tests.flow.river import River, flowing
 
 KEPT: Final = REPOSITORY / "var" / "faults" / "history"

@@ -43,6 +43,8 @@ STEPS: Final = (
 RUNGS: Final = tuple(f"{scope} {rung}" for scope in ("stage", "dossier") for rung in ("near", "reached", "passed"))
 """Of both clocks of a dossier. Clients come at least until each has fallen due for somebody."""
 
+_HERE: Final = Path(__file__).parent
+
 _MOST_AT_ONCE: Final = 3000
 """Clients who are not told yet. Far more than have a connection, because whoever waits between two tries holds none:
 after a minute in which a door refuses there are hundreds of them, and each has asked in time."""
@@ -304,6 +306,3 @@ def _described(error: BaseException) -> str:
     frames = [one for one in traceback.extract_tb(error.__traceback__) if Path(one.filename).parent == _HERE]
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}: {error}"
-
-
-_HERE: Final = Path(__file__).parent

@@ -15,7 +15,7 @@ from deploy.launcher import process
 from deploy.launcher.errors import LaunchError
 from deploy.launcher.layout import HOST, Layout
 from deploy.launcher.process import Program, Running
-from tests.flow.alone import alone, end_leftovers, refuse_strangers
+from tests.alone import alone, end_leftovers, refuse_strangers
 from tests.processes import free_port
 
 

@@ -1,4 +1,4 @@
-"""One harness at a time in a layout; and what one that was killed has left there is ended by the next.
+"""One harness, or bench, at a time in a layout; and what one that was killed has left there is ended by the next.
 
 A harness that is killed takes nothing with it: its services, the mail catcher and the front door live on, each with the
 name of its layout in its environment.
@@ -12,7 +12,7 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -53,9 +53,12 @@ def alone(layout: Layout, what: str) -> Iterator[None]:
         yield
 
 
-async def end_leftovers(layout: Layout) -> list[str]:
-    """End what carries the mark of this layout, each by its own pid; their names. Whoever calls it holds the layout."""
-    left = list(_marked(layout))
+async def end_leftovers(layout: Layout, *, spared: Collection[str] = ()) -> list[str]:
+    """End what carries the mark of this layout, each by its own pid; their names. Whoever calls it holds the layout.
+
+    ``spared``: names of those that outlive a run and are used again.
+    """
+    left = [one for one in _marked(layout) if one[0] not in spared]
     for name, one, _ in left:
         sys.stderr.write(f"an earlier run in {layout.var} has left {name} (pid {one.pid}); it is ended\n")
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -66,15 +69,17 @@ async def end_leftovers(layout: Layout) -> list[str]:
     return sorted(name for name, _, _ in left)
 
 
-async def refuse_strangers(layout: Layout, *, patience: float = _LETS_GO_WITHIN) -> None:
-    """LaunchError that says who it is, where a port of the river is taken by a process that is none of ours.
+async def refuse_strangers(
+    layout: Layout, ports: Collection[str] = _OURS, *, patience: float = _LETS_GO_WITHIN
+) -> None:
+    """LaunchError that says who it is, where one of these ports is taken by a process that is none of ours.
 
     ``patience``: seconds; of a process that was ended just now a thread may still be there, and with it its port.
     """
     longest = time.monotonic() + patience
     while True:
         try:
-            refuse_busy(layout, _OURS)
+            refuse_busy(layout, ports)
         except LaunchError:
             if time.monotonic() > longest:
                 raise
