@@ -164,7 +164,7 @@ class Sender:
                 outcome = await self._sent(claimed)
                 self._answered(claimed.id)
                 told = type(outcome).__name__.lower()
-                opened.set_attribute("lienthong.outcome", told)
+                opened.attributes["lienthong.outcome"] = told
                 telemetry.count("attempt.made", "{attempt}", outcome=told)
                 self._heed(outcome)
                 await self._recorded(Attempted(claimed, outcome, telemetry.traceparent()))

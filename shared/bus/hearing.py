@@ -247,7 +247,7 @@ def _traced(heard: Heard, polled: int | None, began: int, spans: list[telemetry.
     if opened is None:
         return heard
     spans.append(opened)
-    return replace(heard, traceparent=telemetry.traceparent_of(opened))
+    return replace(heard, traceparent=opened.traceparent)
 
 
 def process_span(

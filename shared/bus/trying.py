@@ -167,13 +167,12 @@ class Trying:
     ) -> Heeded:
         began = time.perf_counter()
         with telemetry.span(f"process {self.hearer.service.value}", kind=telemetry.SpanKind.CONSUMER) as batch:
-            batch.set_attribute("messaging.batch.message_count", len(records))
+            batch.attributes["messaging.batch.message_count"] = len(records)
             async with self.database.transaction() as tx:
                 heeded = await hearing.hear_batch(
                     tx, self.hearer, records, again=again, with_parked=with_parked, only=only
                 )
-            for opened in heeded.spans:
-                batch.add_link(opened.get_span_context())
+            batch.linked = heeded.spans
         heeded.end_spans()
         self.heard += heeded.heard
         telemetry.took("batch.heard", time.perf_counter() - began)

@@ -36,10 +36,10 @@ def span_of(scope: Scope) -> telemetry.Opened:
 
 def note_answer(opened: telemetry.Span, scope: Scope, status: int) -> None:
     """Name the span by the route that was found, and say what was answered."""
-    if not opened.is_recording():
+    if not opened.is_recorded:
         return
     method, route = scope["method"], getattr(scope.get("route"), "path", "unknown address")
-    opened.update_name(f"{method} {route}")
-    opened.set_attribute("http.route", route)
-    opened.set_attribute("http.request.method", method)
-    opened.set_attribute("http.response.status_code", status)
+    opened.name = f"{method} {route}"
+    opened.attributes["http.route"] = route
+    opened.attributes["http.request.method"] = method
+    opened.attributes["http.response.status_code"] = status

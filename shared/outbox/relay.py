@@ -173,9 +173,8 @@ class Relay:
         by_partition, spans = await self._by_partition(rows)
         missing = await self._missing(connection, producer, by_partition)
         with telemetry.span(f"send {own}", kind=telemetry.SpanKind.PRODUCER) as batch:
-            batch.set_attribute("messaging.batch.message_count", len(rows))
-            for _, opened in spans:
-                batch.add_link(opened.get_span_context())
+            batch.attributes["messaging.batch.message_count"] = len(rows)
+            batch.linked = [opened for _, opened in spans]
             untaken = await self._meanwhile(connection, _send_all(producer, by_partition))
         failed = missing | untaken
         if failed:
@@ -289,7 +288,7 @@ def _traced(where: Where, row: asyncpg.Record, spans: list[tuple[Where, telemetr
     if opened is None:
         return parent
     spans.append((where, opened))
-    return telemetry.traceparent_of(opened)
+    return opened.traceparent
 
 
 def _state_headers(row: asyncpg.Record, trace: str | None) -> list[tuple[str, bytes]]:

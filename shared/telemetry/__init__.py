@@ -7,7 +7,7 @@ What a span waited for is seen from its neighbours' instants, and where those do
 
 from shared.telemetry.figures import count, stands, took
 from shared.telemetry.logs import start_logging
-from shared.telemetry.outlet import start
+from shared.telemetry.outlet import flush, start
 from shared.telemetry.spans import (
     STREAM,
     WAITED_BATCH,
@@ -23,7 +23,6 @@ from shared.telemetry.spans import (
     span,
     together,
     traceparent,
-    traceparent_of,
 )
 
 __all__ = [
@@ -37,6 +36,7 @@ __all__ = [
     "Work",
     "about",
     "count",
+    "flush",
     "is_sampled",
     "open_message_span",
     "span",
@@ -46,5 +46,4 @@ __all__ = [
     "together",
     "took",
     "traceparent",
-    "traceparent_of",
 ]

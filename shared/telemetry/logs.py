@@ -10,7 +10,11 @@ from collections.abc import Callable
 from typing import Final
 
 from opentelemetry._logs import Logger, LogRecord, SeverityNumber
+from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, set_span_in_context
 from pythonjsonlogger.json import JsonFormatter
+
+from shared.telemetry.spans import current
 
 _EVENT: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 _OURS: Final = ("shared.", "services.", "deploy.")
@@ -100,6 +104,7 @@ class OverOtlp(logging.Handler):
         try:
             self._logger.emit(
                 LogRecord(
+                    context=_where(),
                     timestamp=int(record.created * 1e9),
                     severity_text=record.levelname,
                     severity_number=_SEVERITY.get(record.levelno, SeverityNumber.UNSPECIFIED),
@@ -110,6 +115,13 @@ class OverOtlp(logging.Handler):
             )
         except Exception:  # the log on standard output has it
             self.handleError(record)
+
+
+def _where() -> Context:
+    """The span that is open here, as OpenTelemetry's records ask for it."""
+    opened = current()
+    known = opened.context if opened is not None and opened.is_recorded else INVALID_SPAN_CONTEXT
+    return set_span_in_context(NonRecordingSpan(known))
 
 
 def _plain(value: object) -> str | bool | int | float:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import atexit
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from opentelemetry import metrics, trace
+from opentelemetry import metrics
 from opentelemetry._logs import set_logger_provider
 from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
@@ -26,11 +26,11 @@ from opentelemetry.sdk.metrics.export import (
     PeriodicExportingMetricReader,
 )
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
+from shared.telemetry import spans
 from shared.telemetry.logs import OverOtlp
+from shared.telemetry.spans import Span
 
 log = logging.getLogger(__name__)
 
@@ -66,18 +66,19 @@ class Receiver:
 
 
 class Spans(SpanExporter):
-    """Spans to the receiver."""
+    """Spans to the receiver: thin ones of our own (`shared.telemetry.spans`), which the library's queue carries."""
 
-    def __init__(self, base: str, receiver: Receiver) -> None:
+    def __init__(self, base: str, receiver: Receiver, resource: Resource) -> None:
         self._base = base
         self._receiver = receiver
+        self._resource = resource
 
     @cached_property
     def _inner(self) -> SpanExporter:
-        made: SpanExporter = _exporters().spans(self._base)
+        made: SpanExporter = _exporters().spans(self._base, self._resource.attributes)
         return made
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence[Any]) -> SpanExportResult:
         """Never raises."""
         if self._receiver.is_hopeless:
             return SpanExportResult.FAILURE
@@ -152,23 +153,34 @@ def _exporters() -> Any:
     return import_module("shared.telemetry.exporters")
 
 
-def start(service: str, endpoint: str | None, *, sampled: float = 1.0) -> TracerProvider:
+_queue: BatchSpanProcessor | None = None
+
+
+def flush() -> None:
+    """Tell now what is still to be told of spans; for who measures, or looks at them right after."""
+    if _queue is not None:
+        _queue.force_flush()
+
+
+def start(service: str, endpoint: str | None, *, sampled: float = 1.0) -> None:
     """Set up traces, metrics and logs for this process. ``sampled``: the share of new traces that are recorded, 0..1.
 
     What is left to tell when the process ends is told then, for four seconds at most.
     """
+    global _queue  # noqa: PLW0603 -- a process has one way out
     resource = Resource.create({"service.name": service})
-    provider = TracerProvider(
-        resource=resource, sampler=ParentBased(TraceIdRatioBased(sampled)), shutdown_on_exit=False
-    )
-    trace.set_tracer_provider(provider)
     if endpoint is None:
-        return provider
+        spans.record(_nowhere, sampled)
+        return
     base, receiver = endpoint.rstrip("/"), Receiver()
-    sending = BatchSpanProcessor(
-        Spans(base, receiver), max_queue_size=_QUEUE, max_export_batch_size=_AT_ONCE, schedule_delay_millis=1000
+    sending = _queue = BatchSpanProcessor(
+        Spans(base, receiver, resource),
+        max_queue_size=_QUEUE,
+        max_export_batch_size=_AT_ONCE,
+        schedule_delay_millis=1000,
     )
-    provider.add_span_processor(sending)
+    # It asks of a span only whether its trace is recorded.
+    spans.record(cast("Callable[[Span], None]", sending.on_end), sampled)
 
     reader = PeriodicExportingMetricReader(Metrics(base, receiver), export_interval_millis=_METRICS_EVERY_MS)
     meters = MeterProvider(resource=resource, metric_readers=[reader], shutdown_on_exit=False)
@@ -190,4 +202,7 @@ def start(service: str, endpoint: str | None, *, sampled: float = 1.0) -> Tracer
         meters.shutdown(_GOODBYE_MS)
 
     atexit.register(leave)
-    return provider
+
+
+def _nowhere(_: Span) -> None:
+    """Spans are made, so that what is said names them, and go nowhere."""

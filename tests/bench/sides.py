@@ -21,8 +21,6 @@ import asyncpg
 import psutil
 import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
 
 from services.routing import handlers
 from services.routing.handlers import Calendars
@@ -65,9 +63,7 @@ class _Clock:
 
         What is still to be told of the work is told before: it is a part of what this process does for it.
         """
-        provider = trace.get_tracer_provider()
-        if isinstance(provider, TracerProvider):
-            provider.force_flush()
+        telemetry.flush()
         if measured <= 0:
             raise SystemExit("One batch held all events, so that nothing was measured: take more (BENCH_EVENTS).")
         times = {"seconds": self._seconds, "python": time.process_time() - self._used, "postgres": self._worked}
