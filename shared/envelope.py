@@ -33,6 +33,7 @@ _READERS: Final[Mapping[str, Callable[[bytes], Event]]] = {
 }
 _KNOWN: Final = {f"{TYPE_PREFIX}{name}".encode(): name for name in _READERS}
 _SOURCES: Final = {f"/{service.value}".encode(): service for service in Service}
+_SOURCE_OF: Final = {service: source for source, service in _SOURCES.items()}
 _TOPICS: Final = {service: topic.name for service, topic in TOPIC_OF.items()}
 _TYPE: Final = re.compile(rb"lienthong\.[A-Za-z][A-Za-z0-9]{0,79}")
 _ID: Final = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -115,7 +116,7 @@ def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
     headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", envelope.id.encode()),
-        ("ce_source", f"/{envelope.source.value}".encode()),
+        ("ce_source", _SOURCE_OF[envelope.source]),
         ("ce_type", f"{TYPE_PREFIX}{envelope.type}".encode()),
         ("ce_subject", envelope.subject.encode()),
         ("ce_time", envelope.time.isoformat().encode()),
@@ -124,7 +125,7 @@ def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
         ("content-type", b"application/json"),
     ]
     if envelope.cause is not None:
-        headers.append(("ce_causesource", f"/{envelope.cause.source.value}".encode()))
+        headers.append(("ce_causesource", _SOURCE_OF[envelope.cause.source]))
         headers.append(("ce_causeversion", str(envelope.cause.version).encode()))
     if envelope.origin is not None:
         headers.append(("ce_origin", envelope.origin.encode()))

@@ -68,6 +68,7 @@ _LONGEST_FAREWELL: Final = 1.0
 # Longer than the producer's own requests and its look for a leader, 10 s each.
 _LONGEST_SENDING: Final = 15.0
 
+_SERVICES: Final = {service.value: service for service in Service}
 _TOPIC_NAMES: Final = {topic.name for topic in TOPICS}
 
 
@@ -346,7 +347,7 @@ async def _send_batches(
 
 
 def _envelope(service: Service, row: asyncpg.Record, trace: str | None) -> Envelope:
-    cause = Cause(Service(row["cause_source"]), row["cause_version"]) if row["cause_source"] else None
+    cause = Cause(_SERVICES[row["cause_source"]], row["cause_version"]) if row["cause_source"] else None
     return Envelope(
         str(row["event_id"]),
         service,
