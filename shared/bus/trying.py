@@ -172,7 +172,7 @@ class Trying:
                 heeded = await hearing.hear_batch(
                     tx, self.hearer, records, again=again, with_parked=with_parked, only=only
                 )
-            batch.linked = heeded.spans
+            batch.link(heeded.spans)
         heeded.end_spans()
         self.heard += heeded.heard
         telemetry.took("batch.heard", time.perf_counter() - began)

@@ -175,7 +175,7 @@ class Relay:
         missing = await self._missing(connection, producer, by_partition)
         with telemetry.span(f"send {own}", kind=telemetry.SpanKind.PRODUCER) as batch:
             batch.attributes["messaging.batch.message_count"] = len(rows)
-            batch.linked = [opened for _, opened in spans]
+            batch.link([opened for _, opened in spans])
             untaken = await self._meanwhile(connection, _send_all(producer, by_partition))
         failed = missing | untaken
         if failed:

@@ -16,7 +16,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2 as proto
 from opentelemetry.trace import SpanKind
 
-from shared.telemetry.spans import MOST_LINKS, STREAM, Span, Value
+from shared.telemetry.spans import STREAM, Span, Value
 
 _SCOPE: Final = InstrumentationScope(name="lienthong")
 _KINDS: Final = {
@@ -50,20 +50,26 @@ def _put(of_us: proto.ScopeSpans, span: Span) -> None:
         end_time_unix_nano=span.ended,
         flags=_REMOTE if span.is_remote else _KNOWN,
     )
-    made.attributes.extend(attributes_of(span.attributes.items()))
+    made.attributes.extend(attributes_of(tuple(span.attributes.items())))
     if span.parent_id is not None:
         made.parent_span_id = bytes.fromhex(span.parent_id)
     if span.error is not None:
         made.status.code, made.status.message = proto.Status.STATUS_CODE_ERROR, span.error
-    if span.linked:
-        for other in span.linked[:MOST_LINKS]:
-            made.links.add(trace_id=bytes.fromhex(other.trace_id), span_id=bytes.fromhex(other.span_id), flags=_KNOWN)
-        made.dropped_links_count = max(0, len(span.linked) - MOST_LINKS)
+    for trace_id, span_id in span.links:
+        made.links.add(trace_id=bytes.fromhex(trace_id), span_id=bytes.fromhex(span_id), flags=_KNOWN)
+    made.dropped_links_count = span.links_left_out
 
 
 def attributes_of(values: Iterable[tuple[str, Value]]) -> list[KeyValue]:
-    """Attributes, each as OTLP's own kind of value."""
-    return [_made(key, value) if key == STREAM or type(value) is float else _known(key, value) for key, value in values]
+    """Attributes, each as OTLP's own kind of value. One that it has no room for (an integer of more than 64 bits, half
+    of a surrogate pair) is left out, and takes nothing else with it."""
+    found = []
+    for key, value in values:
+        try:
+            found.append(_made(key, value) if key == STREAM or type(value) is float else _known(key, value))
+        except (ValueError, TypeError):
+            continue
+    return found
 
 
 def _made(key: str, value: Value) -> KeyValue:

@@ -14,7 +14,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, set_span_in_context
 from pythonjsonlogger.json import JsonFormatter
 
-from shared.telemetry.spans import current
+from shared.telemetry.spans import named_by, traceparent
 
 _EVENT: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 _OURS: Final = ("shared.", "services.", "deploy.")
@@ -119,9 +119,7 @@ class OverOtlp(logging.Handler):
 
 def _where() -> Context:
     """The span that is open here, as OpenTelemetry's records ask for it."""
-    opened = current()
-    known = opened.context if opened is not None and opened.is_recorded else INVALID_SPAN_CONTEXT
-    return set_span_in_context(NonRecordingSpan(known))
+    return set_span_in_context(NonRecordingSpan(named_by(traceparent()) or INVALID_SPAN_CONTEXT))
 
 
 def _plain(value: object) -> str | bool | int | float:

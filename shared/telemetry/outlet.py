@@ -82,7 +82,11 @@ class Spans(SpanExporter):
         """Never raises."""
         if self._receiver.is_hopeless:
             return SpanExportResult.FAILURE
-        result = self._inner.export(spans)
+        try:
+            result = self._inner.export(spans)
+        except Exception as error:  # the library's queue would drop them and say nothing
+            log.exception("telemetry_broken", extra={"error": type(error).__name__, "dropped": len(spans)})
+            return SpanExportResult.FAILURE
         self._receiver.heed(taken=result is SpanExportResult.SUCCESS, count=len(spans))
         return result
 

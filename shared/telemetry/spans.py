@@ -76,7 +76,8 @@ class Span:
         "is_recorded",
         "is_remote",
         "kind",
-        "linked",
+        "links",
+        "links_left_out",
         "name",
         "parent_id",
         "span_id",
@@ -102,7 +103,8 @@ class Span:
         self.is_remote = is_remote
         self.kind = kind
         self.attributes = attributes
-        self.linked: Sequence[Span] = ()
+        self.links: Sequence[tuple[str, str]] = ()
+        self.links_left_out = 0
         self.error: str | None = None
         self.began = time.time_ns() if began is None else began
         self.ended: int | None = None
@@ -111,17 +113,22 @@ class Span:
 
     @property
     def context(self) -> SpanContext:
-        """By this, OpenTelemetry's queue sees that it is to be told, and a log event in which trace it came."""
+        """By this, OpenTelemetry's queue sees that it is to be told."""
         return SpanContext(
             int(self.trace_id, 16), int(self.span_id, 16), self.is_remote, TraceFlags(TraceFlags.SAMPLED)
         )
+
+    def link(self, others: Sequence[Span]) -> None:
+        """Name the spans that it is done for together; the ids of the first, since who holds them all holds much."""
+        self.links = [(other.trace_id, other.span_id) for other in others[:MOST_LINKS]]
+        self.links_left_out = max(0, len(others) - MOST_LINKS)
 
     def fail(self, error: BaseException) -> None:
         """Mark it by an exception's class alone: a message may quote what nobody should read."""
         self.error = type(error).__name__
 
     def end(self) -> None:
-        """It is over now, whatever was said of it later."""
+        """It is over now, however often that is said."""
         if self.ended is None:
             self.ended = time.time_ns()
             if self.is_recorded and _recorder is not None:
@@ -149,11 +156,6 @@ def record(tell: Callable[[Span], None], sampled: float) -> None:
     _recorder = _Recorder(tell, sampled)
 
 
-def current() -> Span | None:
-    """The span that is open here, or None."""
-    return _open.get()
-
-
 def traceparent() -> str | None:
     """W3C traceparent of the span that is open here, or None."""
     opened = _open.get()
@@ -165,10 +167,17 @@ def is_sampled(header: str | None) -> bool:
     return header is not None and len(header) == 55 and header[54] in _ODD
 
 
+def named_by(header: str | None) -> SpanContext | None:
+    """What a traceparent names, recorded or not, as OpenTelemetry has it; None where it names nothing."""
+    if header is None or _HEADER.fullmatch(header) is None:
+        return None
+    return SpanContext(int(header[3:35], 16), int(header[36:52], 16), False, TraceFlags(int(header[53:], 16)))
+
+
 def about(stream: str) -> None:
     """Say of the span that is open here which stream it is about."""
     opened = _open.get()
-    if opened is not None:
+    if opened is not None and opened.ended is None:
         opened.attributes[STREAM] = stream
 
 
@@ -201,7 +210,7 @@ def _root(name: str, kind: SpanKind, attributes: dict[str, Value]) -> Span:
 
 def _unrecorded(header: str | None, name: str, kind: SpanKind, attributes: dict[str, Value]) -> Span:
     made = Span(name, "", None, kind=kind, attributes=attributes)
-    made.is_recorded, made.traceparent = False, header
+    made.is_recorded, made.traceparent = False, header and f"00-{header[3:53]}{'01' if is_sampled(header) else '00'}"
     return made
 
 
@@ -235,8 +244,10 @@ class Opened:
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         if error is not None:
             self._span.fail(error)
-        _open.reset(self._token)
-        self._span.end()
+        try:
+            _open.reset(self._token)
+        finally:
+            self._span.end()
 
 
 def span(

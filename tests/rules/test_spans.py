@@ -51,7 +51,7 @@ def _as_the_library_has_it(span: Span) -> ReadableSpan:
         parent=parent,
         resource=Resource(RESOURCE),
         attributes=span.attributes,
-        links=[Link(_context(other.trace_id, other.span_id, is_remote=False)) for other in span.linked],
+        links=[Link(_context(*other, is_remote=False)) for other in span.links],
         kind=span.kind,
         status=Status(StatusCode.ERROR, span.error) if span.error else Status(),
         start_time=span.began,
@@ -84,11 +84,16 @@ def test_what_is_sent_is_what_the_library_s_own_encoder_says(told: list[Span], k
     ):
         raise ValueError("a name that nobody should read")
     with telemetry.span("outer", kind=kind) as outer, telemetry.span("inner", attributes={"one": True}) as inner:
-        outer.linked = [inner, told[0]]
+        outer.link([inner, told[0]])
     message = telemetry.open_message_span("send", HEADER, kind=kind, attributes={telemetry.STREAM: "x"}, began=5)
     assert message is not None
     message.end()
     assert [one.name for one in told] == ["broken", "inner", "outer", "send"]
+    assert [one.kind for one in told] == [kind, SpanKind.INTERNAL, kind, kind]
+    assert [one.is_remote for one in told] == [True, False, False, True]
+    assert message.began == 5
+    assert all(one.ended is not None and one.began <= one.ended for one in told)
+    assert outer.links == [(inner.trace_id, inner.span_id), (TRACE, told[0].span_id)]
     assert _plain(_ours(told)) == _plain(encode_spans([_as_the_library_has_it(one) for one in told]))
 
 
@@ -97,7 +102,7 @@ def test_more_links_than_a_span_may_have_are_counted(told: list[Span]) -> None:
         for _ in range(MOST_LINKS + 3):
             with telemetry.span("message", parent=HEADER):
                 pass
-        batch.linked = list(told)
+        batch.link(told)
     (sent,) = [one for one in _ours(told).resource_spans[0].scope_spans[0].spans if one.name == "batch"]
     assert (len(sent.links), sent.dropped_links_count) == (MOST_LINKS, 3)
 
@@ -151,6 +156,8 @@ def test_who_asks_not_to_be_recorded_is_not_and_what_follows_names_him(told: lis
         assert work.on("receive dossier", "x", parent=telemetry.traceparent()) == UNSAMPLED
         assert work.on("receive dossier", "x") == UNSAMPLED
         telemetry.about("x")
+    with telemetry.span("request", parent=f"cc-{TRACE}-{CALLER}-02"):
+        assert telemetry.traceparent() == UNSAMPLED
     assert telemetry.open_message_span("send", UNSAMPLED, kind=SpanKind.PRODUCER, attributes={}) is None
     assert told == []
 
@@ -213,10 +220,13 @@ def test_a_log_event_is_in_the_trace_that_is_open(told: list[Span]) -> None:
     try:
         with telemetry.span("request", parent=HEADER) as request:
             log.warning("within")
+        with telemetry.span("request", parent=UNSAMPLED):
+            log.warning("unrecorded")
         log.warning("outside")
     finally:
         log.removeHandler(handler)
-    within, outside = (one.log_record for one in kept.get_finished_logs())
+    within, unrecorded, outside = (one.log_record for one in kept.get_finished_logs())
     assert (within.trace_id, within.span_id) == (int(TRACE, 16), int(request.span_id, 16))
+    assert (unrecorded.trace_id, unrecorded.span_id) == (int(TRACE, 16), int(CALLER, 16))
     assert not outside.trace_id
     assert told == [request]
