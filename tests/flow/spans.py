@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,10 +14,15 @@ from typing import Any
 
 @dataclass(slots=True)
 class Spans:
-    """What was exported until now, path and protobuf as it came (a string in it is UTF-8, so it can be looked for)."""
+    """What was exported until now, path and protobuf as it came (a string in it is UTF-8, so it can be looked for).
+
+    ``answers``: the status of the next answers; what is refused is not kept. ``headers``: of what was kept.
+    """
 
     endpoint: str
     exported: list[tuple[str, bytes]] = field(default_factory=list)
+    answers: int = 200
+    headers: list[Mapping[str, str]] = field(default_factory=list)
 
     def hold(self, text: bytes) -> bool:
         """Whether anything exported holds these bytes."""
@@ -40,7 +45,7 @@ class _Server(ThreadingHTTPServer):
 @asynccontextmanager
 async def collected() -> AsyncIterator[Spans]:
     """A receiver of OTLP over HTTP on a free port of the loopback; in threads, so that no test's loop has its tasks."""
-    received: list[tuple[str, bytes]] = []
+    received = Spans("")
 
     class Receiver(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -48,8 +53,10 @@ async def collected() -> AsyncIterator[Spans]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             packed = self.headers.get("Content-Encoding") == "gzip"
-            received.append((self.path, zlib.decompress(body, wbits=31) if packed else body))
-            self.send_response(200)
+            if received.answers == 200:
+                received.exported.append((self.path, zlib.decompress(body, wbits=31) if packed else body))
+                received.headers.append(dict(self.headers.items()))
+            self.send_response(received.answers)
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -59,8 +66,9 @@ async def collected() -> AsyncIterator[Spans]:
 
     server = _Server(("127.0.0.1", 0), Receiver)
     Thread(target=server.serve_forever, name="spans", daemon=True).start()
+    received.endpoint = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield Spans(f"http://127.0.0.1:{server.server_port}", received)
+        yield received
     finally:
         server.shutdown()
         server.server_close()

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -19,54 +16,30 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from shared import telemetry
 from shared.telemetry import spans
 from shared.telemetry.outlet import Receiver, Spans
+from tests.flow.spans import Spans as Taking
+from tests.flow.spans import collected
 
 RESOURCE = Resource({"service.name": "routing"})
 
 
-@dataclass
-class Taking:
-    """A receiver that answers as it is told to, and what it was sent."""
+def _requests(taking: Taking) -> list[ExportTraceServiceRequest]:
+    return [ExportTraceServiceRequest.FromString(body) for body in taking.of("/v1/traces")]
 
-    port: int = 0
-    answer: int = 200
-    requests: list[ExportTraceServiceRequest] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
 
-    @property
-    def spans(self) -> list[Told]:
-        return [
-            span
-            for request in self.requests
-            for of_process in request.resource_spans
-            for of_scope in of_process.scope_spans
-            for span in of_scope.spans
-        ]
+def _spans(taking: Taking) -> list[Told]:
+    return [
+        span
+        for request in _requests(taking)
+        for of_process in request.resource_spans
+        for of_scope in of_process.scope_spans
+        for span in of_scope.spans
+    ]
 
 
 @pytest.fixture
-def taking() -> Iterator[Taking]:
-    stands = Taking()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if stands.answer == 200:
-                stands.requests.append(ExportTraceServiceRequest.FromString(body))
-                stands.headers.append({name.lower(): value for name, value in self.headers.items()})
-            self.send_response(stands.answer)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Nobody reads it."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        stands.port = server.server_port
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield stands
-        server.shutdown()
-        thread.join()
+async def taking() -> AsyncIterator[Taking]:
+    async with collected() as one:
+        yield one
 
 
 @contextmanager
@@ -81,54 +54,57 @@ def telling(to: Spans, monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchSpanPro
         queue.shutdown()
 
 
-def test_what_ends_is_sent_with_what_the_process_says_of_itself(
+async def test_what_ends_is_sent_with_what_the_process_says_of_itself(
     taking: Taking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x")
-    with telling(Spans(f"http://127.0.0.1:{taking.port}", Receiver(), RESOURCE), monkeypatch) as queue:
+    with telling(Spans(taking.endpoint, Receiver(), RESOURCE), monkeypatch) as queue:
         with telemetry.span("request"), telemetry.span("step"):
             pass
         queue.force_flush()
-    assert {one.name for one in taking.spans} == {"request", "step"}
-    (of_process,) = taking.requests[0].resource_spans
+    assert {one.name for one in _spans(taking)} == {"request", "step"}
+    (of_process,) = _requests(taking)[0].resource_spans
     assert {one.key: one.value.string_value for one in of_process.resource.attributes} == {"service.name": "routing"}
-    assert taking.headers[0]["authorization"] == "Bearer x"
-    assert taking.headers[0]["content-type"] == "application/x-protobuf"
+    headers = {name.lower(): value for name, value in taking.headers[0].items()}
+    assert headers["authorization"] == "Bearer x"
+    assert headers["content-type"] == "application/x-protobuf"
 
 
-def test_what_otlp_has_no_room_for_takes_nothing_else_with_it(taking: Taking, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_otlp_has_no_room_for_takes_nothing_else_with_it(
+    taking: Taking, monkeypatch: pytest.MonkeyPatch
+) -> None:
     odd: dict[str, spans.Value] = {"big": 2**63, "half": "\ud800", "fine": 2**63 - 1, telemetry.STREAM: "\udfff"}
-    with telling(Spans(f"http://127.0.0.1:{taking.port}", Receiver(), RESOURCE), monkeypatch) as queue:
+    with telling(Spans(taking.endpoint, Receiver(), RESOURCE), monkeypatch) as queue:
         with telemetry.span("odd", attributes=odd):
             pass
         with telemetry.span("plain", attributes={"a": 1}):
             pass
         queue.force_flush()
-    found = {one.name: [attribute.key for attribute in one.attributes] for one in taking.spans}
+    found = {one.name: [attribute.key for attribute in one.attributes] for one in _spans(taking)}
     assert found == {"odd": ["fine"], "plain": ["a"]}
 
 
-def test_a_receiver_that_refuses_is_told_once_and_once_that_it_is_back(
+async def test_a_receiver_that_refuses_is_told_once_and_once_that_it_is_back(
     taking: Taking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver = Receiver()
-    outlet = Spans(f"http://127.0.0.1:{taking.port}", receiver, RESOURCE)
+    outlet = Spans(taking.endpoint, receiver, RESOURCE)
     with caplog.at_level(logging.INFO, "shared.telemetry"), telling(outlet, monkeypatch) as queue:
         for answer in (400, 400, 200, 200):
-            taking.answer = answer
+            taking.answers = answer
             with telemetry.span(f"while {answer}"):
                 pass
             queue.force_flush()
     ours = [one.message for one in caplog.records if one.name.startswith("shared.")]
     assert ours == ["telemetry_away", "telemetry_back"]
-    assert [one.name for one in taking.spans] == ["while 200", "while 200"]
+    assert [one.name for one in _spans(taking)] == ["while 200", "while 200"]
     assert not receiver.away
 
 
-def test_a_fault_of_the_encoder_is_said_and_ends_nothing(
+async def test_a_fault_of_the_encoder_is_said_and_ends_nothing(
     taking: Taking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    outlet = Spans(f"http://127.0.0.1:{taking.port}", Receiver(), RESOURCE)
+    outlet = Spans(taking.endpoint, Receiver(), RESOURCE)
     broken: list[Any] = [object()]
     with caplog.at_level(logging.INFO, "shared.telemetry"):
         assert outlet.export(broken) is SpanExportResult.FAILURE
@@ -138,10 +114,10 @@ def test_a_fault_of_the_encoder_is_said_and_ends_nothing(
         with telemetry.span("after"):
             pass
         queue.force_flush()
-    assert [one.name for one in taking.spans] == ["after"]
+    assert [one.name for one in _spans(taking)] == ["after"]
 
 
-def test_nobody_there_costs_what_was_to_be_told(monkeypatch: pytest.MonkeyPatch, taking: Taking) -> None:
+async def test_nobody_there_costs_what_was_to_be_told(monkeypatch: pytest.MonkeyPatch, taking: Taking) -> None:
     receiver = Receiver()
     outlet = Spans("http://127.0.0.1:9", receiver, RESOURCE)
     with telling(outlet, monkeypatch) as queue:
@@ -150,4 +126,4 @@ def test_nobody_there_costs_what_was_to_be_told(monkeypatch: pytest.MonkeyPatch,
         queue.force_flush()
     assert receiver.away
     assert receiver.dropped == 1
-    assert taking.requests == []
+    assert taking.exported == []
