@@ -30,7 +30,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A command with all its effects. ``whole`` is False when spans are missing at its root: too old, or dropped.
+    """A command with all its effects. ``whole`` is False when spans are missing at its root: too old, or dropped. What a
+    caller outside tells of himself, to whom a request belongs that names his trace, is not ours to keep.
 
     Times are nanoseconds: ``ns`` from its first instant to its last effect, of which ``waiting`` in queues, along the
     way that the last effect went; what is left is work.
@@ -110,7 +111,12 @@ def walk_of(trace: str, rows: Sequence[Mapping[str, Any]], stream: str | None = 
     steps = tuple(_step(one, None, children, {each.id for each in way}, 0) for one in roots)
     began = min(one.began for one in spans.values())
     waiting = sum(wait.ns for one, parent in zip(way, [*way[1:], None], strict=True) for wait in waits(one, parent))
-    return Walk(trace, steps, began, last.ended, waiting, whole=all(one.parent is None for one in roots))
+    return Walk(trace, steps, began, last.ended, waiting, whole=all(map(_begins, roots)))
+
+
+def _begins(root: Span) -> bool:
+    """Nothing of ours came before it."""
+    return root.parent is None or root.kind == "server"
 
 
 def _parents(spans: Mapping[str, Span]) -> dict[str, str | None]:

@@ -92,6 +92,12 @@ def test_a_trace_whose_beginning_is_gone_is_not_whole_but_shown() -> None:
     assert [step.span.id for step in walk.all()] == ["send", "process"]
 
 
+def test_a_request_that_names_its_caller_s_trace_begins_here() -> None:
+    walk = a_walk(a_span("request", "the caller's", 5, 6, kind="server"), a_span("decide", "request", 5, 6))
+
+    assert walk.whole
+
+
 def test_spans_that_name_each_other_as_parent_do_not_hang_anybody() -> None:
     walk = a_walk(a_span("a", "b", 0, 1), a_span("b", "a", 2, 3))
 
