@@ -30,8 +30,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A command with all its effects. ``whole`` is False when spans are missing at its root: too old, or dropped. What a
-    caller outside tells of himself, to whom a request belongs that names his trace, is not ours to keep.
+    """A command with all its effects. ``whole`` is False when spans are missing at its root: too old, or dropped.
+
+    A request may name a trace of its caller's; what he tells of himself is not ours to keep.
 
     Times are nanoseconds: ``ns`` from its first instant to its last effect, of which ``waiting`` in queues, along the
     way that the last effect went; what is left is work.
