@@ -198,8 +198,8 @@ class Ear:
     async def measure(self) -> None:
         """Ask where partitions end, and from where they are heard before their first batch. KafkaError when away.
 
-        A partition that begins or ends elsewhere than where it was heard was truncated: it goes on at its beginning, as
-        the consumer itself does, and what vanished is told of by `vanished`.
+        A partition that begins or ends elsewhere than where it was heard was truncated: it goes on at its beginning,
+        and what vanished is told of by `vanished`.
         """
         turn, everywhere = self.turn, self.assignment()
         asked, before = asyncio.get_running_loop().time(), dict(self._heard)
@@ -232,6 +232,12 @@ class Ear:
                 "end": end,
             },
         )
+        # The consumer does so itself when it is refused a position beyond the end; where the partition was filled up
+        # to there meanwhile it never is, and waits behind what it has not heard until something more comes.
+        try:
+            self._consumer.seek(where, beginning)
+        except IllegalStateError:
+            return  # not ours any more
         self._heard[where] = self._delivered[where] = beginning
         self.note_vanished(where)
 
