@@ -23,7 +23,10 @@ _SECONDS: Final = 3.0
 
 
 class ThinSpans(OTLPSpanExporter):
-    """The library's exporter (headers, certificates, compression, tries), by its client, with an encoder of ours."""
+    """The library's exporter (headers, certificates, compression, tries), by its client, with an encoder of ours.
+
+    ``base``: the receiver's address, without a final slash.
+    """
 
     def __init__(self, base: str, resource: Mapping[str, Value]) -> None:
         super().__init__(endpoint=f"{base}/v1/traces", timeout=_SECONDS, session=_session())
@@ -33,11 +36,6 @@ class ThinSpans(OTLPSpanExporter):
         """Never raises for what comes of the network."""
         sent = self._client.export(request_of(spans, self._resource))
         return SpanExportResult.SUCCESS if sent.success else SpanExportResult.FAILURE
-
-
-def spans(base: str, resource: Mapping[str, Value]) -> ThinSpans:
-    """Spans to the receiver at an address without a final slash."""
-    return ThinSpans(base, resource)
 
 
 def logs(base: str) -> OTLPLogExporter:

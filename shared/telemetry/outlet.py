@@ -75,7 +75,7 @@ class Spans(SpanExporter):
 
     @cached_property
     def _inner(self) -> SpanExporter:
-        made: SpanExporter = _exporters().spans(self._base, self._resource.attributes)
+        made: SpanExporter = _exporters().ThinSpans(self._base, self._resource.attributes)
         return made
 
     def export(self, spans: Sequence[Any]) -> SpanExportResult:

@@ -216,8 +216,12 @@ def _unrecorded(header: str | None, name: str, kind: SpanKind, attributes: dict[
 
 def _begun(header: str | None, name: str, kind: SpanKind, attributes: dict[str, Value]) -> Span:
     """With the parent that a header names, or else the span that is open here, or else none."""
-    if header is not None and _HEADER.fullmatch(header):
-        return _child_of(header, name, kind, attributes) or _unrecorded(header, name, kind, attributes)
+    if header is not None:
+        recorded = _child_of(header, name, kind, attributes)
+        if recorded is not None:
+            return recorded
+        if _HEADER.fullmatch(header):
+            return _unrecorded(header, name, kind, attributes)
     opened = _open.get()
     return _root(name, kind, attributes) if opened is None else _child_of_open(opened, name, kind, attributes)
 
